@@ -1,0 +1,7 @@
+"""Networks: each maps an image to logits, and shows its decoder maps by stride for losses on features."""
+
+from __future__ import annotations
+
+from fewlabel.networks.unet import UNet
+
+__all__ = ["UNet"]
