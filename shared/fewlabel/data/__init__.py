@@ -1,0 +1,6 @@
+"""Datasets: find and check their files, split them, read them, and make public and artificial ones."""
+
+from fewlabel.data.cohort import Cohort
+from fewlabel.data.volumes import read_volume
+
+__all__ = ["Cohort", "read_volume"]
