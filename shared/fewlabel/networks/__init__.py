@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from fewlabel.networks.swin_unet import SwinUnet
 from fewlabel.networks.unet import UNet
 
-__all__ = ["UNet"]
+__all__ = ["SwinUnet", "UNet"]
