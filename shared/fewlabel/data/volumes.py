@@ -209,7 +209,7 @@ def _nifti_array(image: Any) -> NDArray[Any]:
     if proxy.slope == 1 and proxy.inter == 0:
         array = np.asarray(proxy.get_unscaled())
     else:
-        array = np.asarray(proxy.get_scaled(dtype=np.float32))
+        array = np.asarray(proxy, dtype=np.float32)
     return _native(array)
 
 

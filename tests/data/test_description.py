@@ -1,0 +1,80 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from fewlabel.data.description import read_json, read_labels
+
+FILE = Path("dataset.json")
+
+
+@pytest.mark.parametrize(
+    "labels",
+    [
+        {"background": 0, "liver": 1, "tumor": 2},
+        {"tumor": 2, "liver": 1, "background": 0},
+        {"0": "background", "1": "liver", "2": "tumor"},
+        {"2": "tumor", "1": "liver", "0": "background"},
+        {"background": "0", "liver": "1", "tumor": "2"},
+    ],
+)
+def test_every_way_of_writing_labels_means_the_same(labels):
+    assert list(read_labels(FILE, {"labels": labels}).items()) == [(0, "background"), (1, "liver"), (2, "tumor")]
+
+
+@pytest.mark.parametrize("content", [{}, {"labels": {}}, {"labels": ["background", "liver"]}])
+def test_missing_labels_come_with_an_example(content):
+    with pytest.raises(ValueError, match=r'dataset.json names no labels: write for instance {"labels"'):
+        read_labels(FILE, content)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        {"labels": {"background": 0, "whole tumor": [1, 2], "core": 2}},
+        {"labels": {"background": 0, "core": 1}, "regions_class_order": [1]},
+    ],
+)
+def test_regions_are_refused(content):
+    with pytest.raises(ValueError, match="describes regions .* does not support: give each label one value"):
+        read_labels(FILE, content)
+
+
+def test_the_ignore_label_is_refused():
+    with pytest.raises(ValueError, match="'ignore' label, which fewlabel does not support"):
+        read_labels(FILE, {"labels": {"background": 0, "liver": 1, "ignore": 2}})
+
+
+@pytest.mark.parametrize("value", [None, 1.0, True, "one", {}])
+def test_a_value_that_is_no_whole_number_is_named(value):
+    with pytest.raises(ValueError, match=r"has the label 'liver': .*; expected a name and a whole number"):
+        read_labels(FILE, {"labels": {"background": 0, "liver": value}})
+
+
+def test_two_names_for_one_value_are_refused():
+    with pytest.raises(ValueError, match="gives one label value two names"):
+        read_labels(FILE, {"labels": {"background": 0, "liver": 1, "tumor": 1}})
+
+
+@pytest.mark.parametrize("values", [[0, 255], [1, 2], [0], [0, 1, 3], [-1, 0, 1]])
+def test_values_with_gaps_are_refused(values):
+    with pytest.raises(ValueError, match=r"expected 0 \(background\), 1, 2, ... without gaps: renumber"):
+        read_labels(FILE, {"labels": {f"name{value}": value for value in values}})
+
+
+def test_json_may_begin_with_the_byte_order_mark_of_windows_editors(tmp_path):
+    (tmp_path / "a.json").write_bytes(b'\xef\xbb\xbf{"labels": {}}')
+    assert read_json(tmp_path / "a.json") == {"labels": {}}
+
+
+def test_broken_json_is_named_with_its_line(tmp_path):
+    (tmp_path / "a.json").write_text('{"labels":\n oops}')
+    with pytest.raises(ValueError, match=r"a\.json is not valid JSON: .*line 2"):
+        read_json(tmp_path / "a.json")
+
+
+def test_json_that_is_no_object_is_refused(tmp_path):
+    (tmp_path / "a.json").write_text("[1, 2]")
+    with pytest.raises(ValueError, match=r"a\.json holds a list; expected an object in braces"):
+        read_json(tmp_path / "a.json")

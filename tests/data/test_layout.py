@@ -1,0 +1,176 @@
+from __future__ import annotations
+
+import pytest
+
+from fewlabel.data.layout import read_layout
+
+
+def found(dataset):
+    """Name, image and label map of every volume, as bare file names."""
+    layout = read_layout(dataset.root)
+    assert layout.problems == []
+    return {v.name: (v.image.name, v.label.name if v.label else None) for v in layout.volumes.values()}
+
+
+def messages(dataset):
+    return [problem.message for problem in read_layout(dataset.root).problems]
+
+
+@pytest.mark.parametrize("ending", [".nii.gz", ".nii", ".nrrd", ".mha", ".mhd", ".NII.GZ"])
+def test_images_pair_with_label_maps_of_their_name(dataset, ending):
+    dataset.describe()
+    for name in (f"imagesTr/a{ending}", f"imagesTr/b{ending}", f"labelsTr/a{ending}"):
+        dataset.json(name, "no image needs to be opened")
+    assert found(dataset) == {"a": (f"a{ending}", f"a{ending}"), "b": (f"b{ending}", None)}
+
+
+def test_image_and_label_map_may_have_different_endings(dataset):
+    dataset.describe()
+    dataset.json("imagesTr/a.nrrd", "")
+    dataset.json("labelsTr/a.nii.gz", "")
+    assert found(dataset) == {"a": ("a.nrrd", "a.nii.gz")}
+
+
+def test_the_channel_suffix_of_nnunet_is_no_part_of_the_name(dataset):
+    dataset.describe()
+    for name in ("imagesTr/a_0000.nii.gz", "labelsTr/a.nii.gz", "imagesTr/b_0000.nii.gz", "imagesTr/c.nii.gz"):
+        dataset.json(name, "")
+    assert found(dataset) == {
+        "a": ("a_0000.nii.gz", "a.nii.gz"),
+        "b": ("b_0000.nii.gz", None),
+        "c": ("c.nii.gz", None),
+    }
+
+
+def test_four_digits_are_a_number_when_a_label_map_carries_them(dataset):
+    dataset.describe()
+    for name in ("imagesTr/scan_0000.nii.gz", "imagesTr/scan_0001.nii.gz", "labelsTr/scan_0001.nii.gz"):
+        dataset.json(name, "")
+    assert list(found(dataset)) == ["scan_0000", "scan_0001"]
+
+
+def test_test_images_are_no_training_images(dataset):
+    dataset.training(1)
+    dataset.pair("t", "Ts")
+    layout = read_layout(dataset.root)
+    assert {volume.name: volume.training for volume in layout.volumes.values()} == {"a00": True, "t": False}
+
+
+def test_hidden_files_and_notes_are_skipped(dataset):
+    dataset.training(1)
+    for name in ("imagesTr/._a00.nii.gz", "imagesTr/notes.txt", "imagesTr/a00.json", "labelsTr/.DS_Store"):
+        dataset.json(name, "")
+    assert list(found(dataset)) == ["a00"]
+
+
+def test_the_decathlons_list_pairs_other_names(dataset):
+    dataset.describe(training=[{"image": "./imagesTr/scan_7.nii.gz", "label": "./labelsTr/mask_7.nii.gz"}])
+    for name in ("imagesTr/scan_7.nii.gz", "labelsTr/mask_7.nii.gz", "imagesTr/new.nii.gz"):
+        dataset.json(name, "")
+    assert found(dataset) == {"mask_7": ("scan_7.nii.gz", "mask_7.nii.gz"), "new": ("new.nii.gz", None)}
+
+
+def test_nnunet_v1_lists_images_without_their_channel_suffix(dataset):
+    dataset.describe(training=[{"image": "./imagesTr/a.nii.gz", "label": "./labelsTr/a.nii.gz"}])
+    for name in ("imagesTr/a_0000.nii.gz", "labelsTr/a.nii.gz"):
+        dataset.json(name, "")
+    assert found(dataset) == {"a": ("a_0000.nii.gz", "a.nii.gz")}
+
+
+def test_a_missing_root_is_named(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"nowhere does not exist: expected one with imagesTr"):
+        read_layout(tmp_path / "nowhere")
+
+
+def test_a_home_directory_and_a_relative_path_are_understood(dataset, monkeypatch):
+    dataset.training(1)
+    monkeypatch.setenv("HOME", str(dataset.root.parent))
+    monkeypatch.chdir(dataset.root.parent)
+    for root in ("~/data", "data", "./data/../data"):
+        assert read_layout(root).root == dataset.root
+
+
+def test_an_empty_root_lacks_both_a_description_and_images(tmp_path):
+    first, second = [problem.message for problem in read_layout(tmp_path).problems]
+    assert 'dataset.json does not exist: it names the label values; write for instance {"labels"' in first
+    assert "imagesTr holds no image: the folder does not exist; put the training scans there" in second
+
+
+def test_an_empty_image_folder_is_told_from_a_wrong_format(dataset):
+    dataset.describe()
+    (dataset.root / "imagesTr").mkdir()
+    assert "it is empty; put the training scans there" in messages(dataset)[0]
+    for index in range(3):
+        dataset.json(f"imagesTr/{index}.dcm", "")
+    assert "found 3 x .dcm; expected one of .nii.gz, .nii, .nrrd, .mha, .mhd: convert" in messages(dataset)[0]
+
+
+def test_the_same_name_with_two_endings_is_refused(dataset):
+    dataset.training(1)
+    for folder in ("imagesTr", "labelsTr"):
+        dataset.json(f"{folder}/a00.nii", "")
+    for message, folder in zip(messages(dataset), ("labelsTr", "imagesTr"), strict=True):
+        assert f"{folder}/a00.nii and " in message
+        assert f"{folder}/a00.nii.gz are both volume 'a00': remove one" in message
+
+
+def test_the_same_name_with_and_without_channel_suffix_is_refused(dataset):
+    dataset.training(1)
+    dataset.json("imagesTr/a00_0000.nii.gz", "")
+    assert "are both volume 'a00': remove one" in messages(dataset)[0]
+
+
+def test_the_same_name_in_training_and_test_is_refused(dataset):
+    dataset.training(1)
+    dataset.pair("a00", "Ts")
+    assert "volume 'a00' is both " in messages(dataset)[0]
+
+
+def test_a_label_map_without_image_is_refused(dataset):
+    dataset.training(1)
+    dataset.label("a01_seg")
+    (message,) = messages(dataset)
+    assert "labelsTr/a01_seg.nii.gz has no image: expected" in message
+    assert message.endswith("rename it like its image, or remove it")
+
+
+def test_a_second_channel_is_refused(dataset):
+    dataset.describe()
+    for name in ("imagesTr/a_0000.nii.gz", "imagesTr/a_0001.nii.gz", "labelsTr/a.nii.gz"):
+        dataset.json(name, "")
+    assert "a_0001.nii.gz is channel 1 of 'a'; fewlabel reads one" in messages(dataset)[0]
+
+
+@pytest.mark.parametrize("key", ["channel_names", "modality"])
+def test_a_description_of_several_channels_is_refused(dataset, key):
+    dataset.training(1).describe(**{key: {"0": "T1", "1": "T2"}})
+    assert "names 2 channels (T1, T2); fewlabel reads one" in messages(dataset)[0]
+
+
+def test_a_listed_file_that_is_missing_is_named(dataset):
+    dataset.training(1).describe(training=[{"image": "imagesTr/a00.nii.gz", "label": "labelsTr/gone.nii.gz"}])
+    (message,) = messages(dataset)
+    assert 'labelsTr/gone.nii.gz under "training", which does not exist' in message
+
+
+@pytest.mark.parametrize("entry", ["imagesTr/a00.nii.gz", {"image": "imagesTr/a00.nii.gz"}, {"image": 1, "label": "x"}])
+def test_a_malformed_list_is_named(dataset, entry):
+    dataset.training(1).describe(training=[entry])
+    (message,) = messages(dataset)
+    assert 'expected {"image": ..., "label": ...}' in message
+
+
+def test_two_listed_images_of_one_name_are_refused(dataset):
+    dataset.training(1)
+    dataset.image("a00", half="More")
+    dataset.label("a00", half="More")
+    dataset.describe(training=[{"image": "imagesMore/a00.nii.gz", "label": "labelsMore/a00.nii.gz"}])
+    assert any("are both volume 'a00': rename or remove one" in message for message in messages(dataset))
+
+
+def test_broken_json_and_wrong_labels_are_reported_not_raised(dataset):
+    dataset.training(1)
+    dataset.json("dataset.json", "{")
+    assert "is not valid JSON" in messages(dataset)[0]
+    dataset.json("dataset.json", {"labels": {}})
+    assert "names no labels" in messages(dataset)[0]
