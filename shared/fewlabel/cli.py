@@ -25,7 +25,44 @@ def check(directory: str, labeled_cases: int | None = None, seed: int = 0) -> No
         raise SystemExit(1)
 
 
-COMMANDS = {"check": check}
+def phantom(kind: str, directory: str, cases: int = 24, seed: int = 0) -> None:
+    """Write a synthetic dataset, so that everything can be tried before any scan is at hand.
+
+    Args:
+        kind: What to draw: cardiac.
+        directory: The new dataset's folder; an identical phantom that is already there is left as it is.
+        cases: How many scans, 3 or more: two thirds for training, one sixth for validation, one sixth for the test.
+        seed: The same seed gives the same files.
+
+    """
+    from fewlabel.data.phantom import write_phantom
+
+    print(write_phantom(str(directory), str(kind), cases, seed))
+
+
+def prepare(dataset: str, raw: str, out: str, allow_missing: bool | str = False) -> None:
+    """Turn the download of a public dataset into our layout, with the published splits; a second run continues.
+
+    Args:
+        dataset: Which one: acdc.
+        raw: The unpacked download.
+        out: The new dataset's folder.
+        allow_missing: Prepare what is there although the published splits name more.
+
+    """
+    from fewlabel.data.acdc import prepare_acdc
+
+    preparations = {"acdc": prepare_acdc}
+    if dataset not in preparations:
+        raise ValueError(f"dataset is {dataset!r}, but the known ones are {', '.join(sorted(preparations))}")
+    # Fire reads `true` as a word and `True` as a truth value.
+    allowed = {"true": True, "false": False}.get(str(allow_missing).lower())
+    if allowed is None:
+        raise ValueError(f"allow_missing is {allow_missing!r}, but it must be true or false")
+    preparations[dataset](str(raw), str(out), allow_missing=allowed)
+
+
+COMMANDS = {"check": check, "phantom": phantom, "prepare": prepare}
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -34,6 +71,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
     try:
         fire.Fire(COMMANDS, command=None if arguments is None else list(arguments), name="fewlabel")
-    except (ValueError, FileNotFoundError, ImportError) as error:
+    except (ValueError, FileNotFoundError, FileExistsError, ImportError) as error:
         print(f"fewlabel: error: {error}", file=sys.stderr)
         raise SystemExit(2) from None
