@@ -10,6 +10,7 @@ from monai.networks.blocks import PatchEmbed
 from monai.networks.nets.swin_unetr import PatchMerging
 from torch import Tensor, nn
 
+from fewlabel.networks.pretrained import load_pretrained_swin
 from fewlabel.networks.window_attention import SwinBlock
 
 PATCH = 4
@@ -133,7 +134,8 @@ class SwinUnet(nn.Module):
         self.in_channels = in_channels
         self.stride = PATCH * 2 ** (len(depths) - 1)
         self._check_sides(*((img_size, img_size) if isinstance(img_size, int) else img_size))
-        rates = [r.tolist() for r in torch.linspace(0, drop_path, sum(depths)).split(list(depths))]
+        rising = iter(drop_path * i / max(1, sum(depths) - 1) for i in range(sum(depths)))
+        rates = [[next(rising) for _ in range(depth)] for depth in depths]
         last = len(depths) - 1
         self.patch_embed = PatchEmbed(PATCH, 3, embed_dim, nn.LayerNorm, spatial_dims=2)
         self.encoder = nn.ModuleList(
@@ -153,9 +155,6 @@ class SwinUnet(nn.Module):
             nn.init.xavier_normal_(self.head.weight)
         self.feature_channels: dict[int, int] = {PATCH * 2**i: dims[i] for i in reversed(range(last))} | {1: embed_dim}
         if pretrained_path is not None:
-            # Imported here, because the loader itself needs this class.
-            from fewlabel.networks.pretrained import load_pretrained_swin
-
             load_pretrained_swin(self, pretrained_path)
 
     def features(self, x: Tensor) -> dict[int, Tensor]:
