@@ -8,22 +8,22 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-SHAPE = (6, 5, 4)
-AFFINE = np.array([[-1.5, 0, 0, 90], [0, -1.5, 0, 120], [0, 0, 10, -40], [0, 0, 0, 1]], dtype=np.float64)
-
 
 class MadeUpDataset:
     """A tiny dataset in a folder; every method returns the path it wrote."""
+
+    shape = (6, 5, 4)
+    affine = np.array([[-1.5, 0, 0, 90], [0, -1.5, 0, 120], [0, 0, 10, -40], [0, 0, 0, 1]], dtype=np.float64)
 
     def __init__(self, root: Path) -> None:
         self.root = root
         self._drawn = 0
 
-    def voxels(self, shape: tuple[int, ...] = SHAPE) -> np.ndarray:
+    def voxels(self, shape: tuple[int, ...] = shape) -> np.ndarray:
         self._drawn += 1
         return np.random.default_rng(self._drawn).normal(100, 20, shape).astype(np.float32)
 
-    def write(self, name: str, array: np.ndarray, affine: np.ndarray = AFFINE) -> Path:
+    def write(self, name: str, array: np.ndarray, affine: np.ndarray = affine) -> Path:
         path = self.root / name
         path.parent.mkdir(parents=True, exist_ok=True)
         nib.save(nib.Nifti1Image(array, affine), path)
@@ -33,7 +33,7 @@ class MadeUpDataset:
         return self.write(f"images{half}/{name}{ending}", self.voxels())
 
     def label(self, name: str, half: str = "Tr", ending: str = ".nii.gz") -> Path:
-        array = np.zeros(SHAPE, np.uint8)
+        array = np.zeros(self.shape, np.uint8)
         array[1:3, 1:3], array[3:5, 1:3] = 1, 2
         return self.write(f"labels{half}/{name}{ending}", array)
 

@@ -37,7 +37,7 @@ def test_missing_labels_come_with_an_example(content):
     ],
 )
 def test_regions_are_refused(content):
-    with pytest.raises(ValueError, match="describes regions .* does not support: give each label one value"):
+    with pytest.raises(ValueError, match=r"describes regions .* does not support: give each label one value"):
         read_labels(FILE, content)
 
 

@@ -1,0 +1,72 @@
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import nibabel as nib
+import numpy as np
+import pytest
+
+from fewlabel.cli import main
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """A dataset of three labeled scans."""
+    random = np.random.default_rng(0)
+    for name in ("a", "b", "c"):
+        for half, array in (("images", random.normal(size=(4, 4, 3))), ("labels", random.integers(0, 2, (4, 4, 3)))):
+            (tmp_path / f"{half}Tr").mkdir(exist_ok=True)
+            nib.save(nib.Nifti1Image(array.astype(np.float32), np.eye(4)), tmp_path / f"{half}Tr" / f"{name}.nii.gz")
+    (tmp_path / "dataset.json").write_text(json.dumps({"labels": {"background": 0, "liver": 1}}))
+    return tmp_path
+
+
+def test_check_prints_the_report_of_a_sound_dataset(folder, capsys):
+    main(["check", str(folder), "--labeled_cases", "2"])
+    assert "labeled: 2 cases (2 volumes)" in capsys.readouterr().out
+
+
+def test_check_exits_with_1_when_the_dataset_has_errors(folder, capsys):
+    (folder / "imagesTr/a.nii.gz").write_bytes(b"")
+    with pytest.raises(SystemExit, match="1"):
+        main(["check", str(folder)])
+    assert "1 error, 0 warnings: correct the errors before training" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["check", "nowhere"], "does not exist: expected one with imagesTr, labelsTr and dataset.json"),
+        (["check", ".", "--labeled_cases", "0"], "labeled_cases is 0; expected at least 1 case"),
+        (["check", ".", "--labeled_cases", "few"], "labeled_cases is 'few'; expected a whole number"),
+    ],
+)
+def test_a_usage_error_is_one_line_and_exits_with_2(arguments, message, capsys):
+    with pytest.raises(SystemExit, match="2"):
+        main(arguments)
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("fewlabel: error: ")
+    assert message in line
+
+
+@pytest.mark.parametrize("arguments", [["chekc"], ["check"]])
+def test_an_unknown_command_or_a_missing_argument_exits_with_2(arguments):
+    with pytest.raises(SystemExit, match="2"):
+        main(arguments)
+
+
+def test_the_package_runs_as_a_module_and_help_imports_no_framework():
+    program = "\n".join(
+        [
+            "import runpy, sys",
+            "sys.argv = ['fewlabel', 'check', '--help']",
+            "try: runpy.run_module('fewlabel', run_name='__main__')",
+            "finally: print('torch' in sys.modules, 'monai' in sys.modules)",
+        ]
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0
+    assert "False False" in done.stdout
+    assert "labeled_cases" in done.stdout + done.stderr
