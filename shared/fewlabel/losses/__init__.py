@@ -1,0 +1,23 @@
+"""Losses: pure functions of tensors, each with a thin module."""
+
+from fewlabel.losses.anchored import AnchoredContrastiveLoss, anchored_contrastive
+from fewlabel.losses.contrastive import BalancedContrastiveLoss, balanced_contrastive
+from fewlabel.losses.lovasz import LovaszSoftmaxLoss, lovasz_softmax
+from fewlabel.losses.nt_xent import NTXentLoss, nt_xent
+from fewlabel.losses.ohem import OhemCrossEntropyLoss, ohem_cross_entropy
+from fewlabel.losses.region import RegionContrastLoss, region_contrast
+
+__all__ = [
+    "AnchoredContrastiveLoss",
+    "BalancedContrastiveLoss",
+    "LovaszSoftmaxLoss",
+    "NTXentLoss",
+    "OhemCrossEntropyLoss",
+    "RegionContrastLoss",
+    "anchored_contrastive",
+    "balanced_contrastive",
+    "lovasz_softmax",
+    "nt_xent",
+    "ohem_cross_entropy",
+    "region_contrast",
+]
