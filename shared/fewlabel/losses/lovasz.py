@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from fewlabel.losses.label_map import label_map
 
 
-def lovasz_weights(foreground: Tensor) -> Tensor:
+def lovasz_weights(foreground: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
     r"""Growth of the Jaccard loss as voxels become wrong one after the other, in the given order.
 
     With I the foreground voxels still right and U the union after voxel i has become wrong, the growth is 1/U for a
@@ -18,18 +17,19 @@ def lovasz_weights(foreground: Tensor) -> Tensor:
 
     Args:
         foreground: ``(..., P)`` bool, sorted by falling error along the last axis.
+        dtype: type of the weights.
 
     Returns:
-        ``(..., P)`` float64 weights, at least 0, that sum to 1.
+        ``(..., P)`` weights, at least 0, that sum to 1.
 
     """
     wrong = foreground.cumsum(-1)
-    size = wrong[..., -1:]
-    inside = (size - wrong).double()
-    union = (size + torch.arange(1, foreground.shape[-1] + 1, device=foreground.device) - wrong).double()
+    right = wrong[..., -1:] - wrong
+    union = torch.arange(1, foreground.shape[-1] + 1, device=foreground.device) + right
+    # Whole numbers until here, so that each weight is off by a rounding only, however many voxels there are.
+    background = right.to(dtype) / (union * (union - 1)).clamp_min(1)
     # U = 1 is the first voxel of a class that is absent or one voxel large: the loss jumps from 0 to 1.
-    background = torch.where(union > 1, inside / (union * (union - 1).clamp_min(1)), 1.0)
-    return torch.where(foreground, 1 / union, background)
+    return torch.where(foreground | (union == 1), union.to(dtype).reciprocal(), background)
 
 
 def lovasz_softmax(
@@ -78,11 +78,11 @@ def lovasz_softmax(
     if not per_image:
         wide, indices = wide.movedim(0, 1).flatten(1)[None], indices.flatten()[None]
     counted = (indices != ignore_index)[:, None]
-    foreground = F.one_hot(indices.where(counted[:, 0], 0), wide.shape[1]).movedim(-1, 1).bool() & counted
+    foreground = (indices[:, None] == torch.arange(wide.shape[1], device=wide.device)[:, None]) & counted
     # An ignored voxel becomes a background voxel without error: sorted last, it adds exactly nothing.
     errors = torch.where(foreground, 1 - wide, wide) * counted
     errors, order = errors.sort(dim=-1, descending=True)
-    extension = (errors * lovasz_weights(foreground.gather(-1, order)).to(errors.dtype)).sum(-1)  # (images, K)
+    extension = (errors * lovasz_weights(foreground.gather(-1, order), errors.dtype)).sum(-1)  # (images, K)
 
     chosen = foreground.any(-1) if classes == "present" else counted.any(-1).expand_as(extension)
     chosen_per_image = chosen.sum(-1)
