@@ -47,8 +47,9 @@ def overlay(
         ValueError: if the three arrays are not 2D of one shape.
 
     Example:
-        >>> overlay(np.random.rand(8, 8), np.eye(8), np.eye(8), {0: "background", 1: "heart"}).savefig("slice.png")
-        ... # doctest: +SKIP
+        >>> figure = overlay(np.eye(8), np.eye(8), np.eye(8), {0: "background", 1: "heart"}, spacing=(2.0, 1.0))
+        >>> figure.axes[0].get_aspect()
+        2.0
 
     """
     shapes = [np.shape(array) for array in (image, prediction, reference)]
