@@ -168,6 +168,13 @@ def test_a_time_series_among_the_unlabeled_images_is_refused(dataset):
         Cohort(dataset.root)
 
 
+def test_a_broken_link_is_refused(dataset):
+    (dataset.training(2).root / "labelsTr/a01.nii.gz").unlink()
+    (dataset.root / "labelsTr/a01.nii.gz").symlink_to(dataset.root / "gone")
+    with pytest.raises(ValueError, match=r"labelsTr/a01\.nii\.gz does not exist"):
+        Cohort(dataset.root)
+
+
 def test_regions_are_refused(dataset):
     dataset.training(1).json("dataset.json", {"labels": {"background": 0, "whole": [1, 2]}})
     with pytest.raises(ValueError, match="describes regions"):

@@ -63,6 +63,13 @@ def test_hidden_files_and_notes_are_skipped(dataset):
     assert list(found(dataset)) == ["a00"]
 
 
+def test_a_broken_link_is_a_missing_file_not_an_unlabeled_scan(dataset):
+    dataset.training(1)
+    for folder in ("imagesTr", "labelsTr"):
+        (dataset.root / folder / "b.nii.gz").symlink_to(dataset.root / "gone")
+    assert found(dataset)["b"] == ("b.nii.gz", "b.nii.gz")
+
+
 def test_the_decathlons_list_pairs_other_names(dataset):
     dataset.describe(training=[{"image": "./imagesTr/scan_7.nii.gz", "label": "./labelsTr/mask_7.nii.gz"}])
     for name in ("imagesTr/scan_7.nii.gz", "labelsTr/mask_7.nii.gz", "imagesTr/new.nii.gz"):

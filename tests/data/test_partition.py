@@ -5,7 +5,8 @@ import itertools
 import pytest
 
 from fewlabel.data.layout import read_layout
-from fewlabel.data.partition import SPLITS, held_out, partition, shuffled
+from fewlabel.data.partition import held_out, partition, shuffled
+from fewlabel.data.splits_file import SPLITS
 
 
 def splits(dataset, seed=0):
@@ -96,7 +97,7 @@ def test_no_volume_is_in_two_splits_and_none_is_lost(dataset, labeled, seed):
 
 def test_given_splits_are_taken_in_their_order(dataset):
     with_empty_files(dataset, labeled=5, unlabeled=2)
-    given = {"labeled": ["a03", "a00"], "unlabeled": ["u01", "a04"], "validation": ["a02"], "test": ["a01"]}
+    given = {"labeled": ["a03", "a00"], "unlabeled": ["u01", "u00", "a04"], "validation": ["a02"], "test": ["a01"]}
     dataset.json("splits.json", given)
     assert {split: list(cases) for split, cases in splits(dataset).items()} == given
     assert notes(dataset) == []
@@ -178,6 +179,13 @@ def test_one_frame_of_a_patient_may_train_labeled_and_another_unlabeled(acdc_lik
 def test_test_images_without_label_map_are_neither_scored_nor_trained_on(dataset):
     with_empty_files(dataset, labeled=3).json("imagesTs/t.nii", "")
     assert all("t" not in cases for cases in splits(dataset).values())
+    assert notes(dataset)[1].startswith("1 volume is in no split and not used (t): name them in splits.json")
+
+
+def test_volumes_that_splits_json_leaves_out_are_noted(dataset):
+    given = {"labeled": ["a00"], "unlabeled": ["a01"], "validation": [], "test": []}
+    with_empty_files(dataset, labeled=8).json("splits.json", given)
+    assert notes(dataset)[0].startswith("6 volumes are in no split and not used (a02, a03, a04, a05, a06, ...)")
 
 
 @pytest.mark.parametrize(("first", "second"), list(itertools.combinations(SPLITS, 2)))
@@ -225,7 +233,7 @@ def test_a_volume_in_two_groups_is_refused(dataset):
 
 def test_a_group_named_like_a_volume_outside_it_is_refused(dataset):
     with_empty_files(dataset, labeled=3).json("splits.json", {"cases": {"a02": ["a00", "a01"]}})
-    assert "a case 'a02' that is also the name of a volume outside it: rename it" in errors(dataset)[0]
+    assert "a case 'a02' that is also the name of a volume outside it: rename the case" in errors(dataset)[0]
 
 
 def test_a_name_twice_in_a_split_is_refused(dataset):

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from fewlabel.data.partition import SPLITS
 from fewlabel.data.problems import Problem
+from fewlabel.data.splits_file import SPLITS
 
 _COLUMNS = ("split", "case", "volume", "shape", "spacing (mm)", "labels", "problems")
 

@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from fewlabel.data.check_report import CheckReport, Row
-from fewlabel.data.cohort import Item, Survey, survey
-from fewlabel.data.partition import SPLITS
 from fewlabel.data.problems import Problem
+from fewlabel.data.splits_file import SPLITS
+from fewlabel.data.survey import Item, Survey, survey
 from fewlabel.data.volumes import check_label_values, is_finite, label_values, read_volume
 
 _SPACING_RATIO = 1.1  # spacings that differ less than this are one protocol

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from fewlabel.data.description import MINIMAL, read_json, read_labels
+from fewlabel.data.formats import ENDINGS, split_ending
 from fewlabel.data.problems import Problem
-from fewlabel.data.volumes import ENDINGS, split_ending
 
 _CHANNEL = re.compile(r"(.+)_(\d{4})$")
 
@@ -167,11 +167,10 @@ def _pair(layout: Layout, suffix: str, pairs: dict[Path, Path]) -> None:
 
 
 def _files(folder: Path) -> list[Path]:
-    return (
-        sorted(file for file in folder.iterdir() if file.is_file() and split_ending(file.name))
-        if folder.is_dir()
-        else []
-    )
+    """The image files of a folder; a broken link counts, so that its scan or label map is missed, not skipped."""
+    if not folder.is_dir():
+        return []
+    return sorted(file for file in folder.iterdir() if split_ending(file.name) and not file.is_dir())
 
 
 def _images(layout: Layout, folder: Path, labels: set[str], listed: set[Path]) -> dict[str, Path]:

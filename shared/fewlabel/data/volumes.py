@@ -3,52 +3,14 @@
 from __future__ import annotations
 
 import os
-import zlib
-from collections.abc import Collection, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-ENDINGS = (".nii.gz", ".nii", ".nrrd", ".mha", ".mhd")
-_LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
-
-
-@dataclass(frozen=True)
-class Header:
-    """Where the voxels of a file lie, read without its data.
-
-    Args:
-        shape: voxels along each axis, `(X, Y, Z)`; a 2D image has `Z = 1`.
-        affine: (4, 4), voxel index to millimeters in the RAS+ frame, as nibabel and MONAI have it.
-
-    """
-
-    shape: tuple[int, int, int]
-    affine: NDArray[np.float64]
-
-    @property
-    def spacing(self) -> tuple[float, float, float]:
-        """Millimeters between voxel centers along each axis."""
-        x, y, z = np.linalg.norm(self.affine[:3, :3], axis=0).tolist()
-        return x, y, z
-
-
-def split_ending(name: str) -> tuple[str, str] | None:
-    """Split a file name into stem and image ending; None when it is no image.
-
-    >>> split_ending("patient001_frame01.nii.gz")
-    ('patient001_frame01', '.nii.gz')
-    >>> split_ending("._scan.nii.gz") is None  # what macOS leaves beside a copied file
-    True
-    """
-    for ending in ENDINGS:
-        if name.lower().endswith(ending) and len(name) > len(ending) and not name.startswith("."):
-            return name[: -len(ending)], name[-len(ending) :]
-    return None
+from fewlabel.data.formats import Header, array_of, header_of, named_errors, open_image
 
 
 def read_header(path: str | os.PathLike[str]) -> Header:
@@ -61,9 +23,8 @@ def read_header(path: str | os.PathLike[str]) -> Header:
 
     """
     file = Path(path)
-    with _named_errors(file):
-        image = _open(file)
-        return _nifti_header(file, image) if _is_nifti(file) else _itk_header(file, image)
+    with named_errors(file):
+        return header_of(file, open_image(file))
 
 
 def read_volume(
@@ -87,11 +48,10 @@ def read_volume(
 
     """
     file = Path(path)
-    with _named_errors(file):
-        image = _open(file)
-        header = _nifti_header(file, image) if _is_nifti(file) else _itk_header(file, image)
-        array = _nifti_array(image) if _is_nifti(file) else _itk_array(image)
-    array = array.reshape(header.shape, order="F")
+    with named_errors(file):
+        image = open_image(file)
+        header = header_of(file, image)
+        array = array_of(file, image).reshape(header.shape, order="F")
     if finite and not is_finite(array):
         raise ValueError(
             f"{file} holds NaN or infinite voxels: export it again, or replace them by the background value"
@@ -139,101 +99,3 @@ def check_label_values(file: Path, values: Collection[float], allowed: Collectio
 def _some(values: Collection[float]) -> str:
     shown = ", ".join(f"{value:g}" for value in list(values)[:8])
     return shown + (f" and {len(values) - 8} more" if len(values) > 8 else "")
-
-
-def _is_nifti(file: Path) -> bool:
-    return file.name.lower().endswith((".nii", ".nii.gz"))
-
-
-@contextmanager
-def _named_errors(file: Path) -> Iterator[None]:
-    """Turn what the readers raise on damaged files into one message that names the file."""
-    from nibabel.filebasedimages import ImageFileError
-    from nibabel.spatialimages import HeaderDataError
-
-    damaged = (ImageFileError, HeaderDataError, EOFError, OSError, RuntimeError, zlib.error)
-    try:
-        yield
-    except (FileNotFoundError, PermissionError):
-        raise
-    except damaged as error:
-        reason = " ".join(str(error).split()) or type(error).__name__
-        raise ValueError(f"{file} is truncated or corrupt: copy it again from its source ({reason[-200:]})") from error
-
-
-def _open(file: Path) -> Any:
-    """Open a file lazily: a nibabel image, or a SimpleITK reader that knows the header."""
-    if split_ending(file.name) is None:
-        raise ValueError(f"{file} has none of the image endings {', '.join(ENDINGS)}: convert it to NIfTI")
-    if not file.is_file():
-        raise FileNotFoundError(f"{file} does not exist")
-    if _is_nifti(file):
-        import nibabel
-
-        return nibabel.load(file, mmap=False)
-    try:
-        import SimpleITK
-    except ImportError as error:
-        raise ImportError(
-            f"{file}: reading {file.suffix} needs SimpleITK: pip install 'fewlabel[formats]', or convert it to NIfTI"
-        ) from error
-    reader = SimpleITK.ImageFileReader()
-    reader.SetFileName(str(file))
-    reader.ReadImageInformation()
-    return reader
-
-
-def _header(file: Path, shape: tuple[int, ...], affine: NDArray[np.float64]) -> Header:
-    while len(shape) > 3 and shape[-1] == 1:
-        shape = shape[:-1]
-    if len(shape) not in (2, 3) or min(shape) < 1:
-        raise ValueError(
-            f"{file} has the shape {shape}; expected a 2D or 3D image with one channel: "
-            "split channels or time points into files of their own"
-        )
-    x, y, z = (*shape, 1)[:3]
-    if not np.isfinite(affine).all() or abs(np.linalg.det(affine[:3, :3])) < 1e-12:
-        raise ValueError(f"{file} has an unusable geometry in its header (affine {affine.tolist()}): export it again")
-    return Header((x, y, z), affine)
-
-
-def _nifti_header(file: Path, image: Any) -> Header:
-    dtype = image.get_data_dtype()
-    if dtype.kind not in "iuf":
-        raise ValueError(f"{file} holds voxels of type {dtype}; expected numbers: export it as a gray-scale image")
-    return _header(file, tuple(map(int, image.shape)), np.asarray(image.affine, dtype=np.float64))
-
-
-def _nifti_array(image: Any) -> NDArray[Any]:
-    proxy = image.dataobj
-    if proxy.slope == 1 and proxy.inter == 0:
-        array = np.asarray(proxy.get_unscaled())
-    else:
-        array = np.asarray(proxy, dtype=np.float32)
-    return _native(array)
-
-
-def _itk_header(file: Path, reader: Any) -> Header:
-    if reader.GetNumberOfComponents() != 1:
-        raise ValueError(
-            f"{file} has {reader.GetNumberOfComponents()} values per voxel; expected a gray-scale image: "
-            "split them into files of their own"
-        )
-    n = reader.GetDimension()
-    shape, keep = tuple(map(int, reader.GetSize())), min(n, 3)
-    affine = np.eye(4)
-    direction = np.asarray(reader.GetDirection()).reshape(n, n)[:keep, :keep]
-    affine[:keep, :keep] = direction * np.asarray(reader.GetSpacing())[:keep]
-    affine[:keep, 3] = np.asarray(reader.GetOrigin())[:keep]
-    return _header(file, shape, _LPS_TO_RAS @ affine)
-
-
-def _itk_array(reader: Any) -> NDArray[Any]:
-    import SimpleITK
-
-    return _native(SimpleITK.GetArrayFromImage(reader.Execute()).transpose())
-
-
-def _native(array: NDArray[Any]) -> NDArray[Any]:
-    """Integers keep their type, in this machine's byte order; everything else is float32."""
-    return array.astype(np.float32 if array.dtype.kind == "f" else array.dtype.newbyteorder("="), copy=False)
