@@ -5,6 +5,7 @@ import math
 import pytest
 import torch
 import torch.nn.functional as F
+from monai.data import MetaTensor
 from torch import Tensor
 
 from fewlabel.losses import BalancedContrastiveLoss, balanced_contrastive
@@ -171,6 +172,23 @@ def test_half_precision_features_are_computed_in_float32(dtype: torch.dtype) -> 
     expected.backward()
     assert features.grad.dtype == dtype
     torch.testing.assert_close(features.grad.float(), single.grad, rtol=1e-2, atol=1e-5)
+
+
+def test_a_loss_scale_saves_small_gradients_of_float16_features() -> None:
+    features, labels = unit(4000, 2, dtype=torch.float16).requires_grad_(), some_labels(4000, classes=2)
+    single = features.detach().float().requires_grad_()
+    for inputs in (features, single):
+        (2.0**16 * balanced_contrastive(inputs, labels, temperature=20.0)).backward()
+    torch.testing.assert_close(features.grad.float(), single.grad, rtol=1e-3, atol=1e-6)
+
+
+def test_metadata_of_labels_and_maps_do_not_follow_the_loss() -> None:
+    features, labels = unit(10, 3).requires_grad_(), some_labels(10, classes=3)
+    loss = balanced_contrastive(MetaTensor(features), MetaTensor(labels))
+    assert type(loss) is Tensor
+    assert loss == balanced_contrastive(features, labels)
+    loss.backward()
+    assert features.grad.abs().sum() > 0
 
 
 def test_a_retained_graph_gives_the_same_gradient_again() -> None:

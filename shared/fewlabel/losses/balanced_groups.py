@@ -7,7 +7,6 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
-from torch.autograd.function import FunctionCtx
 
 # Up to this similarity over temperature, exp() and its sums stay well inside float32's range without a shift.
 SAFE_EXPONENT = 40.0
@@ -18,7 +17,7 @@ def group_losses(
 ) -> tuple[Tensor, Tensor]:
     """Balanced contrastive loss of each group: a tile of the similarities gives the loss and its gradient at once.
 
-    The gradient of the loss of each group waits in a tensor of the features' size, to be scaled by the backward pass.
+    The gradient of the loss of each group waits in a tensor of the features' shape, to be scaled by the backward pass.
 
     Args:
         features: (g, n, d), any floating point; sums are in float32, or in float64 for float64.
@@ -78,7 +77,7 @@ class _Pixels(NamedTuple):
 class _BalancedContrastive(torch.autograd.Function):
     @staticmethod
     def forward(
-        ctx: FunctionCtx,
+        ctx: Any,
         features: Tensor,
         classes: Tensor,
         counts: Tensor,
@@ -87,6 +86,7 @@ class _BalancedContrastive(torch.autograd.Function):
         temperature: float,
         with_gradient: bool,
     ) -> Tensor:
+        ctx.features_dtype = features.dtype
         dtype = _precision(features)
         with torch.autocast(features.device.type, enabled=False):
             number = int(classes.max()) + 1
@@ -95,23 +95,21 @@ class _BalancedContrastive(torch.autograd.Function):
             anchor = anchors / anchors.sum(dim=1, keepdim=True).clamp(min=1).to(dtype)
             length = torch.linalg.vector_norm(features, dim=2, dtype=dtype).max()
             bounded = bool(length.square() <= SAFE_EXPONENT * temperature)
-            gradient = torch.empty_like(features) if with_gradient else None
+            gradient = torch.zeros(features.shape, dtype=dtype, device=features.device) if with_gradient else None
             losses = features.new_zeros(len(features), dtype=dtype)
             for part in _parts(features):
                 pixels = _Pixels(
-                    features[part].to(dtype),
+                    features[part].to(dtype).contiguous(),
                     classes[part].to(dtype),
                     share[part],
                     lift[part],
                     anchor[part],
                     temperature,
                 )
-                slope = torch.zeros_like(pixels.features) if with_gradient else None
+                slope = None if gradient is None else gradient[part]
                 log_sum = (_symmetric if bounded else _by_rows)(pixels, slope)
                 attraction = _attraction(pixels, classes[part], number, slope)
                 losses[part] = torch.where(pixels.anchor > 0, (log_sum - attraction) * pixels.anchor, 0.0).sum(dim=1)
-                if gradient is not None and slope is not None:
-                    gradient[part] = slope
         if gradient is not None:
             ctx.save_for_backward(gradient)
         return losses
@@ -122,7 +120,8 @@ class _BalancedContrastive(torch.autograd.Function):
         if torch.is_grad_enabled():
             raise RuntimeError("balanced_contrastive can be differentiated only once: leave out create_graph=True")
         (gradient,) = ctx.saved_tensors
-        return (gradient * grad_losses[:, None, None].to(gradient.dtype), *[None] * 6)
+        # In full precision up to here: a gradient of float16 features is small until a loss scale has multiplied it.
+        return ((gradient * grad_losses[:, None, None]).to(ctx.features_dtype), *[None] * 6)
 
 
 def _attraction(pixels: _Pixels, classes: Tensor, number: int, slope: Tensor | None) -> Tensor:

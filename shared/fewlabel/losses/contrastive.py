@@ -53,6 +53,8 @@ def balanced_contrastive(
 
     """
     _check(features, labels, temperature, reduction)
+    # MONAI's MetaTensor slows every operation down, and its metadata say nothing about groups of pixels.
+    features, labels = features.as_subclass(Tensor), labels.as_subclass(Tensor)
     if features.ndim == 2:
         losses, anchors = group_losses(features[None], labels[None], temperature, ignore_index)
         return losses[0]
