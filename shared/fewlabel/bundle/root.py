@@ -1,0 +1,48 @@
+"""Find the folder that a running bundle lies in, whatever the working directory."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import fewlabel
+
+
+def find_root(name: str) -> str:
+    """Return the absolute path of the bundle called ``name``.
+
+    ``monai.bundle`` leaves ``bundle_root`` to the configuration, which can't see its own file. It puts the bundle's
+    folder on ``sys.path``, though, before it runs; a zip carries this package inside the bundle; and in a checkout the
+    bundles lie beside the package. The first folder whose ``configs/metadata.json`` has this name is it.
+
+    Args:
+        name: the bundle's ``name`` in its metadata.
+
+    Raises:
+        FileNotFoundError: none of these places holds the bundle.
+    """
+    for folder in _candidates(name):
+        if _is_bundle(folder, name):
+            return str(folder.resolve())
+    raise FileNotFoundError(
+        f"can't find the folder of the bundle {name!r}; name it with --bundle_root /path/to/{name}, or run the "
+        "configuration through python -m monai.bundle run"
+    )
+
+
+def _candidates(name: str) -> Iterator[Path]:
+    yield from (Path(entry) for entry in sys.path)
+    package = Path(fewlabel.__file__).parent
+    yield package.parent
+    yield package.parents[1] / "bundles" / name
+    yield Path.cwd()
+
+
+def _is_bundle(folder: Path, name: str) -> bool:
+    metadata = folder / "configs" / "metadata.json"
+    try:
+        return metadata.is_file() and json.loads(metadata.read_text())["name"] == name
+    except (json.JSONDecodeError, KeyError, PermissionError):
+        return False  # some other project's folder of that shape; ours is still to be found

@@ -1,0 +1,38 @@
+"""Write a large file so that it appears whole or not at all."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO
+
+
+@contextmanager
+def appearing(path: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
+    """Open a temporary sibling of ``path`` for writing and rename it to ``path`` once all of it is on disk.
+
+    A process killed at any moment leaves the old file, or none, never part of one.
+
+    Raises:
+        PermissionError: the folder can't be written to; the message names it and the way out.
+    """
+    target = Path(path)
+    partial = target.with_name(f".{target.name}.{os.getpid()}.partial")
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        stream = open(partial, "wb")  # noqa: SIM115 - closed below, before the rename
+    except OSError as error:
+        raise PermissionError(
+            f"{target.parent}: can't write there ({error.strerror}); choose another folder with --output_dir and "
+            "--ckpt_dir, or change its permissions"
+        ) from error
+    try:
+        with stream:
+            yield stream
+            stream.flush()
+            os.fsync(stream.fileno())
+        os.replace(partial, target)
+    finally:
+        partial.unlink(missing_ok=True)

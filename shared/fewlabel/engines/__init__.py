@@ -1,0 +1,7 @@
+"""The training engine that every method shares, and what steers it over time."""
+
+from fewlabel.engines.schedules import PolynomialWarmup
+from fewlabel.engines.trainer import SemiSupervisedTrainer
+from fewlabel.engines.weights import Constant, GaussianRamp
+
+__all__ = ["Constant", "GaussianRamp", "PolynomialWarmup", "SemiSupervisedTrainer"]

@@ -1,0 +1,136 @@
+"""One Ignite engine for every semi-supervised method."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence, Sized
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
+
+import torch
+from monai.engines import Trainer
+from monai.utils import ensure_tuple
+from torch import Tensor, nn
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
+
+from fewlabel.engines.weights import Weight, as_weights
+
+
+class SemiSupervisedTrainer(Trainer):  # type: ignore[misc]
+    """Train a method: sum its weighted loss terms, and step its optimizers and schedules.
+
+    The engine knows no method: it moves the batch, asks the method for named terms, and stops with the name of the
+    term when one is not finite. ``engine.state.output`` holds ``loss`` and ``terms`` of the last step as tensors,
+    ``engine.state.weights`` the weights that were in force. Saving, teachers, pictures and reports are handlers.
+
+    Args:
+        device: where to train.
+        max_epochs: epochs in all.
+        train_data_loader: yields ``{"labeled": ..., "unlabeled": ...}``.
+        method: a :class:`fewlabel.methods.base.Method`, or one wrapped for distributed training.
+        optimizer: one optimizer or several.
+        weights: by term, a number or a function of the training's progress in [0, 1] such as
+            :class:`fewlabel.engines.GaussianRamp`. Must name exactly the method's terms.
+        lr_scheduler: one or several, stepped after every step; None for constant rates.
+        epoch_length: steps per epoch; the loader's length by default.
+        amp: automatic mixed precision in bfloat16. None switches it on where it pays, on CUDA devices that have it.
+        clip_norm: largest norm of the gradient over all parameters; None for no clipping.
+        train_handlers: Ignite handlers, attached in this order.
+
+    Raises:
+        ValueError: a setting is out of range; while running, terms and weights differ in name or a term is not finite.
+    """
+
+    def __init__(
+        self,
+        device: torch.device | str,
+        max_epochs: int,
+        train_data_loader: Iterable[Any],
+        method: nn.Module,
+        optimizer: Optimizer | Sequence[Optimizer],
+        weights: Mapping[str, float | Weight],
+        lr_scheduler: LRScheduler | Sequence[LRScheduler] | None = None,
+        epoch_length: int | None = None,
+        amp: bool | None = None,
+        clip_norm: float | None = None,
+        train_handlers: Sequence[Any] | None = None,
+    ) -> None:
+        if max_epochs < 1:
+            raise ValueError(f"max_epochs must be at least 1, got {max_epochs}")
+        if clip_norm is not None and clip_norm <= 0:
+            raise ValueError(f"clip_norm must be positive, or None for no clipping, got {clip_norm}")
+        if epoch_length is None and isinstance(train_data_loader, Sized):
+            epoch_length = len(train_data_loader)
+        # set before the base class attaches the handlers, which read them
+        self.method = method
+        self.optimizers: tuple[Optimizer, ...] = ensure_tuple(optimizer)
+        self.lr_schedulers: tuple[LRScheduler, ...] = () if lr_scheduler is None else ensure_tuple(lr_scheduler)
+        self.weights = as_weights(weights)
+        self.clip_norm = clip_norm
+        super().__init__(
+            device=device,
+            max_epochs=max_epochs,
+            data_loader=train_data_loader,
+            epoch_length=epoch_length,
+            non_blocking=True,
+            handlers=train_handlers,
+            decollate=False,
+            amp=False,  # the base class's AMP is float16 with a gradient scaler
+        )
+        cuda = self.state.device.type == "cuda"
+        self.use_bfloat16 = (cuda and torch.cuda.is_bf16_supported()) if amp is None else amp
+        self.state.weights = {}
+
+    @property
+    def progress(self) -> float:
+        """Share of the training that was done when the current step began, in [0, 1]."""
+        steps = self.state.max_epochs * self.state.epoch_length
+        return min(max(self.state.iteration - 1, 0) / steps, 1.0)
+
+    def _iteration(self, engine: SemiSupervisedTrainer, batchdata: Mapping[str, Any]) -> dict[str, Any]:
+        batch = _move(batchdata, self.state.device)
+        progress = self.progress
+        self.method.train()
+        for optimizer in self.optimizers:
+            optimizer.zero_grad(set_to_none=True)
+        with self._precision():
+            terms: dict[str, Tensor] = self.method(batch, progress)
+        loss = self._total(terms, progress)
+        loss.backward()  # type: ignore[no-untyped-call]
+        if self.clip_norm is not None:
+            nn.utils.clip_grad_norm_(self.method.parameters(), self.clip_norm)
+        for optimizer in self.optimizers:
+            optimizer.step()
+        for scheduler in self.lr_schedulers:
+            scheduler.step()
+        return {"loss": loss.detach(), "terms": {name: term.detach() for name, term in terms.items()}}
+
+    def _precision(self) -> AbstractContextManager[Any]:
+        device_type = self.state.device.type
+        return torch.autocast(device_type, dtype=torch.bfloat16) if self.use_bfloat16 else nullcontext()
+
+    def _total(self, terms: Mapping[str, Tensor], progress: float) -> Tensor:
+        if terms.keys() != self.weights.keys():
+            raise ValueError(
+                f"the method has the loss terms {sorted(terms)}, but weights are given for {sorted(self.weights)}: "
+                "give each term one weight (0 switches it off)"
+            )
+        values = torch.stack([term.float() for term in terms.values()])
+        finite = torch.isfinite(values)
+        if not finite.all():
+            broken = [name for name, ok in zip(terms, finite.tolist(), strict=True) if not ok]
+            raise ValueError(
+                f"loss term {', '.join(broken)} is not finite in epoch {self.state.epoch}, step {self.state.iteration}; "
+                "nothing of this step was applied. Look for extreme intensities in the images, or lower the learning "
+                "rate; the last checkpoint is intact (--resume true continues from it)"
+            )
+        self.state.weights = {name: self.weights[name](progress) for name in terms}
+        return (values * values.new_tensor(list(self.state.weights.values()))).sum()
+
+
+def _move(value: Any, device: torch.device) -> Any:
+    if isinstance(value, Tensor):
+        return value.to(device, non_blocking=True)
+    if isinstance(value, Mapping):
+        return {key: _move(item, device) for key, item in value.items()}
+    return value

@@ -1,0 +1,22 @@
+"""What happens around the training steps, as Ignite handlers."""
+
+from fewlabel.handlers.collapse import CollapseAlarm
+from fewlabel.handlers.ema import ExponentialMovingAverage
+from fewlabel.handlers.history import History, read_history
+from fewlabel.handlers.models import ModelSaver, is_better, load_network
+from fewlabel.handlers.progress import Progress
+from fewlabel.handlers.resume import TrainingState
+from fewlabel.handlers.terms import step_scalars
+
+__all__ = [
+    "CollapseAlarm",
+    "ExponentialMovingAverage",
+    "History",
+    "ModelSaver",
+    "Progress",
+    "TrainingState",
+    "is_better",
+    "load_network",
+    "read_history",
+    "step_scalars",
+]

@@ -1,0 +1,72 @@
+"""The training's diary: a line per epoch."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+from ignite.engine import Engine, Events
+
+from fewlabel.data.atomic import appearing
+
+
+class History:
+    """Keep ``history.jsonl``: per epoch the mean of each loss term, the weights, the validation and the time.
+
+    The file is rewritten whole each time; on a resumed run the epochs that are trained again replace what
+    was noted of them. Attach it behind the handler that validates and before the one that saves the state.
+
+    Args:
+        path: file of the history.
+        evaluator: the evaluator that validates, whose metrics are noted.
+    """
+
+    def __init__(self, path: str | os.PathLike[str], evaluator: Engine | None = None) -> None:
+        self.path, self.evaluator = Path(path), evaluator
+        self._records: list[dict[str, Any]] = []
+        self._sums: dict[str, Any] = {}
+        self._steps, self._since = 0, 0.0
+
+    def attach(self, engine: Engine) -> None:
+        """Attach to a :class:`fewlabel.engines.SemiSupervisedTrainer`."""
+        engine.add_event_handler(Events.EPOCH_STARTED, self._start)
+        engine.add_event_handler(Events.ITERATION_COMPLETED, self._add)
+        engine.add_event_handler(Events.EPOCH_COMPLETED, self)
+
+    def _start(self, engine: Engine) -> None:
+        self._sums, self._steps, self._since = {}, 0, time.perf_counter()
+
+    def _add(self, engine: Engine) -> None:
+        # tensors are added up as they are: a float would wait for the device at every step
+        for name, value in {"loss": engine.state.output["loss"], **engine.state.output["terms"]}.items():
+            self._sums[name] = self._sums.get(name, 0) + value
+        self._steps += 1
+
+    def __call__(self, engine: Engine) -> None:
+        if not self._records and engine.state.epoch > 1 and self.path.exists():
+            self._records = read_history(self.path)
+        means = {name: float(total) / self._steps for name, total in self._sums.items()}
+        record: dict[str, Any] = {
+            "epoch": engine.state.epoch,
+            "step": engine.state.iteration,
+            "seconds": round(time.perf_counter() - self._since, 3),
+            "loss": means.pop("loss"),
+            "terms": means,
+            "weights": engine.state.weights,
+            "learning_rates": [group["lr"] for optimizer in engine.optimizers for group in optimizer.param_groups],
+        }
+        if self.evaluator is not None and self.evaluator.state.epoch == engine.state.epoch:
+            record["validation"] = {name: float(value) for name, value in self.evaluator.state.metrics.items()}
+        self._records = [old for old in self._records if old["epoch"] < engine.state.epoch] + [record]
+        with appearing(self.path) as stream:
+            stream.write("".join(json.dumps(line) + "\n" for line in self._records).encode())
+
+
+def read_history(path: str | os.PathLike[str]) -> list[dict[str, Any]]:
+    """Return the records of a history file, oldest first; none where there is no file."""
+    if not Path(path).exists():
+        return []
+    return [json.loads(line) for line in Path(path).read_text().splitlines()]

@@ -1,0 +1,104 @@
+"""Network weights on disk: the best on validation and the last, as plain state dicts."""
+
+from __future__ import annotations
+
+import logging
+import math
+import os
+import pickle
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from ignite.engine import Engine, Events
+from torch import nn
+
+from fewlabel.data.atomic import appearing
+
+_log = logging.getLogger(__name__)
+BEST, LAST = "model.pt", "model_last.pt"
+
+
+def is_better(current: float, best: float) -> bool:
+    """Compare validation metrics for MONAI's evaluators; nan, the mean over nothing, is worse than any number."""
+    return not math.isnan(current) and (math.isnan(best) or current > best)
+
+
+class ModelSaver:
+    """Save the network's weights: ``model.pt``, best on validation, and ``model_last.pt``, after the last epoch.
+
+    Both hold tensors only and load into ``network_def``. Without validation cases the last weights are saved as
+    ``model.pt`` too. Attach it behind the handler that validates.
+
+    Args:
+        network: the network that is used for inference.
+        ckpt_dir: folder of the files.
+        evaluator: the evaluator that validates; it knows which epoch was the best.
+    """
+
+    def __init__(self, network: nn.Module, ckpt_dir: str | os.PathLike[str], evaluator: Engine) -> None:
+        self.network, self.ckpt_dir, self.evaluator = network, Path(ckpt_dir), evaluator
+
+    def attach(self, engine: Engine) -> None:
+        """Attach to a trainer."""
+        engine.add_event_handler(Events.EPOCH_COMPLETED, self)
+        engine.add_event_handler(Events.COMPLETED, self._last)
+
+    def __call__(self, engine: Engine) -> None:
+        # the evaluator's epoch counter is set to the trainer's at each validation
+        if self.evaluator.state.best_metric_epoch == engine.state.epoch:
+            self._save(BEST)
+
+    def _last(self, engine: Engine) -> None:
+        self._save(LAST)
+        if self.evaluator.state.best_metric_epoch < 1:
+            _log.warning("no validation took place: %s holds the last weights", self.ckpt_dir / BEST)
+            with appearing(self.ckpt_dir / BEST) as target, open(self.ckpt_dir / LAST, "rb") as source:
+                shutil.copyfileobj(source, target)
+
+    def _save(self, name: str) -> None:
+        with appearing(self.ckpt_dir / name) as stream:
+            torch.save({key: value.detach().cpu() for key, value in self.network.state_dict().items()}, stream)
+
+
+def load_network(network: nn.Module, path: str | os.PathLike[str]) -> nn.Module:
+    """Load weights that :class:`ModelSaver` wrote into a network of the same architecture, and return it.
+
+    Raises:
+        FileNotFoundError: no such file.
+        ValueError: the file is not a state dict, or belongs to another architecture; nothing is loaded.
+    """
+    if not Path(path).is_file():
+        raise FileNotFoundError(f"{path}: no such checkpoint; train first, or name the file with --checkpoint")
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError) as error:
+        raise ValueError(f"{path}: not a file of weights, or damaged ({str(error).splitlines()[0]})") from error
+    if not isinstance(state, Mapping) or not all(isinstance(value, torch.Tensor) for value in state.values()):
+        raise ValueError(f"{path}: holds {_describe(state)}, not a plain state dict of tensors")
+    problems = _differences(network.state_dict(), state)
+    if problems:
+        raise ValueError(
+            f"{path}: these weights belong to another architecture than {type(network).__name__}: "
+            f"{'; '.join(problems)}. Build the network with the settings it was trained with (--num_classes, say)"
+        )
+    network.load_state_dict(dict(state))
+    return network
+
+
+def _describe(state: Any) -> str:
+    return f"a dictionary with {sorted(map(str, state))[:4]}" if isinstance(state, Mapping) else type(state).__name__
+
+
+def _differences(expected: Mapping[str, torch.Tensor], found: Mapping[str, torch.Tensor]) -> list[str]:
+    problems = []
+    if missing := sorted(expected.keys() - found.keys()):
+        problems.append(f"{len(missing)} missing ({', '.join(missing[:3])}, ...)")
+    if unknown := sorted(found.keys() - expected.keys()):
+        problems.append(f"{len(unknown)} unknown ({', '.join(unknown[:3])}, ...)")
+    for key in sorted(expected.keys() & found.keys()):
+        if expected[key].shape != found[key].shape:
+            problems.append(f"{key} is {tuple(found[key].shape)} instead of {tuple(expected[key].shape)}")
+    return problems[:5]

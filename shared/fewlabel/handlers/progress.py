@@ -1,0 +1,74 @@
+"""Tell a person how far the training is."""
+
+from __future__ import annotations
+
+import logging
+import sys
+import time
+from typing import Any
+
+from ignite.engine import Engine, Events
+from tqdm import tqdm
+
+_log = logging.getLogger(__name__)
+
+
+class Progress:
+    """Show a bar over the whole training with loss terms and time left, and a line per epoch.
+
+    On a terminal the bar moves; in a log file only the lines appear.
+
+    Args:
+        evaluator: the evaluator that validates, whose key metric is shown.
+        every: steps between two looks at the loss terms; each look waits for the device.
+    """
+
+    def __init__(self, evaluator: Engine | None = None, every: int = 10) -> None:
+        self.evaluator, self.every = evaluator, every
+        self._bar: Any = None
+        self._started, self._done_before = 0.0, 0
+
+    def attach(self, engine: Engine) -> None:
+        """Attach to a :class:`fewlabel.engines.SemiSupervisedTrainer`."""
+        engine.add_event_handler(Events.STARTED, self._start)
+        engine.add_event_handler(Events.ITERATION_COMPLETED, self._step)
+        engine.add_event_handler(Events.EPOCH_COMPLETED, self)
+        engine.add_event_handler(Events.COMPLETED | Events.EXCEPTION_RAISED, self._stop)
+
+    def _start(self, engine: Engine) -> None:
+        state = engine.state
+        self._bar = tqdm(
+            total=state.max_epochs * state.epoch_length,
+            initial=state.iteration,
+            unit="step",
+            disable=not sys.stderr.isatty(),
+            dynamic_ncols=True,
+        )
+        self._started, self._done_before = time.perf_counter(), state.iteration
+
+    def _step(self, engine: Engine) -> None:
+        self._bar.update()
+        if engine.state.iteration % self.every == 0 and not self._bar.disable:
+            terms = {name: f"{float(value):.3f}" for name, value in engine.state.output["terms"].items()}
+            self._bar.set_postfix(terms, refresh=False)
+
+    def __call__(self, engine: Engine) -> None:
+        state = engine.state
+        spent = time.perf_counter() - self._started
+        total = state.max_epochs * state.epoch_length
+        left = spent / max(state.iteration - self._done_before, 1) * (total - state.iteration)
+        parts = [f"epoch {state.epoch}/{state.max_epochs}", f"step {state.iteration}/{total}"]
+        parts += [f"loss {float(state.output['loss']):.3f}"]
+        parts += [f"{name} {float(value):.3f}" for name, value in state.output["terms"].items()]
+        if self.evaluator is not None and self.evaluator.state.epoch == state.epoch:
+            key = self.evaluator.state.key_metric_name
+            if key in self.evaluator.state.metrics:
+                parts.append(f"{key} {float(self.evaluator.state.metrics[key]):.3f}")
+        with tqdm.external_write_mode(file=sys.stderr):
+            _log.info("%s | %.0f s, about %.0f s left", "  ".join(parts), spent, left)
+
+    def _stop(self, engine: Engine, error: BaseException | None = None) -> None:
+        if self._bar is not None:
+            self._bar.close()
+        if error is not None:
+            raise error

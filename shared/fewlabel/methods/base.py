@@ -1,0 +1,102 @@
+"""What every method is: networks that turn a batch into named, unweighted loss terms."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from monai.losses import DiceCELoss, DiceLoss
+from torch import Tensor, nn
+
+Batch = Mapping[str, Mapping[str, Any] | None]
+
+
+class Method(nn.Module, ABC):
+    """A way to learn from labeled and unlabeled images.
+
+    A method owns its networks, projectors and banks, so that one ``state_dict`` holds all that a resumed run
+    needs, and one ``forward`` holds the whole step, so that distributed training wraps the method alone.
+    """
+
+    @abstractmethod
+    def forward(self, batch: Batch, progress: float = 0.0) -> dict[str, Tensor]:
+        """Return the loss terms of a batch, each a scalar, always under the same names.
+
+        Args:
+            batch: ``{"labeled": {"image": (B, C, *spatial), "label": (B, 1, *spatial)}, "unlabeled": {"image":
+                (U, C, *spatial)} or None}``.
+            progress: share of the training done, in [0, 1].
+        """
+
+    def parameter_groups(self, **learning_rates: float) -> list[dict[str, Any]]:
+        """Return an optimizer's parameter groups, one per submodule with a learning rate of its own.
+
+        Args:
+            learning_rates: learning rate by name of a direct submodule.
+
+        Raises:
+            ValueError: the names are not exactly the submodules that have parameters.
+        """
+        owners = {name for name, child in self.named_children() if any(True for _ in child.parameters())}
+        if owners != set(learning_rates):
+            raise ValueError(
+                f"{type(self).__name__} has parameters in {sorted(owners)}, but learning rates were given for "
+                f"{sorted(learning_rates)}: name each once"
+            )
+        return [
+            {"params": list(self.get_submodule(name).parameters()), "lr": rate, "name": name}
+            for name, rate in learning_rates.items()
+        ]
+
+
+def supervised_loss() -> DiceCELoss:
+    """Return half cross-entropy, half Dice loss: the supervised loss of all SSL4MIS-based methods.
+
+    Dice is taken per class over the whole batch with squared denominators and averaged over all classes,
+    the background included; logits (B, K, *spatial) against labels (B, 1, *spatial).
+    """
+    return DiceCELoss(
+        to_onehot_y=True,
+        softmax=True,
+        squared_pred=True,
+        batch=True,
+        smooth_nr=1e-5,
+        smooth_dr=1e-5,
+        lambda_dice=0.5,
+        lambda_ce=0.5,
+    )
+
+
+def pseudo_label_loss() -> DiceLoss:
+    """Return the Dice loss of logits against another network's hard labels (thesis eq. 4.1)."""
+    return DiceLoss(to_onehot_y=True, softmax=True, squared_pred=True, batch=True, smooth_nr=1e-5, smooth_dr=1e-5)
+
+
+def hard_labels(logits: Tensor) -> Tensor:
+    """Return the most probable class (B, 1, *spatial) of logits (B, K, *spatial), without a gradient."""
+    return logits.detach().argmax(dim=1, keepdim=True)
+
+
+def labeled_part(batch: Batch) -> Mapping[str, Any]:
+    """Return the labeled half of a batch.
+
+    Raises:
+        ValueError: there is none.
+    """
+    labeled = batch["labeled"]
+    if labeled is None:
+        raise ValueError("the batch has no labeled part; every method learns from labeled images too")
+    return labeled
+
+
+def unlabeled_images(batch: Batch) -> Tensor | None:
+    """Return the images of the unlabeled half of a batch, None where it has none."""
+    unlabeled = batch.get("unlabeled")
+    if unlabeled is None:
+        return None
+    image = unlabeled["image"]
+    if not isinstance(image, torch.Tensor):
+        raise ValueError(f"unlabeled images must be one tensor (U, C, *spatial), got {type(image).__name__}")
+    return image

@@ -1,0 +1,40 @@
+"""Cross teaching between CNN and Transformer (CTS)."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+from fewlabel.methods.base import Batch, Method, labeled_part, unlabeled_images
+from fewlabel.methods.students import CrossTeachingTerms, check_passes, look
+
+
+class CrossTeaching(Method):
+    r"""A CNN and a Transformer that label the unlabeled images for each other.
+
+    .. math:: L_{cnn} = L_{sup}(P^l_{cnn}, Y^l) + w(t)\, L_{dice}(P^u_{cnn}, Y^u_{tra}),
+
+    and the same with the roles exchanged; labels :math:`Y^u` are the other network's most probable classes, without a
+    gradient. X. Luo et al., Semi-Supervised Medical Image Segmentation via Cross Teaching between CNN and Transformer,
+    MIDL 2022; thesis eq. 4.1.
+
+    Terms: ``supervised_cnn``, ``supervised_transformer``, ``cross_cnn``, ``cross_transformer``.
+
+    Args:
+        cnn: network with ``features`` and ``head``; the one that is used for inference.
+        transformer: its partner.
+        passes: "joint" or "separate", see :func:`fewlabel.methods.students.look`.
+    """
+
+    def __init__(self, cnn: nn.Module, transformer: nn.Module, passes: str = "joint") -> None:
+        super().__init__()
+        self.cnn, self.transformer = cnn, transformer
+        self.passes = check_passes(passes)
+        self._terms = CrossTeachingTerms()
+
+    def forward(self, batch: Batch, progress: float = 0.0) -> dict[str, Tensor]:
+        """Return the loss terms, see :meth:`Method.forward`."""
+        labeled, unlabeled = labeled_part(batch), unlabeled_images(batch)
+        cnn = look(self.cnn, labeled["image"], unlabeled, self.passes)  # type: ignore[arg-type]
+        transformer = look(self.transformer, labeled["image"], unlabeled, self.passes)  # type: ignore[arg-type]
+        terms: dict[str, Tensor] = self._terms(cnn, transformer, labeled["label"])
+        return terms

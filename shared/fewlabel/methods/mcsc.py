@@ -1,0 +1,143 @@
+"""Multi-scale cross supervised contrastive learning (MCSC), thesis chapter 4, BMVC 2023."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from fewlabel.losses import balanced_contrastive
+from fewlabel.methods.base import Batch, Method, hard_labels, labeled_part, unlabeled_images
+from fewlabel.methods.students import CrossTeachingTerms, View, check_passes, look
+from fewlabel.networks import ContrastProjector
+from fewlabel.sampling.patches import COVERAGES, cut_patches, deal_patches, patch_corners
+
+
+class MCSC(Method):
+    r"""Cross teaching, plus a class-balanced contrast of both networks' pixels at several scales.
+
+    Feature maps of the CNN and the Transformer are projected into one space. Pixels of one class attract each other
+    and pixels of different classes repel each other, across slices and across networks, under labels that the networks
+    exchange: ground truth on labeled slices, the *other* network's classes on unlabeled ones. Each map is cut into
+    patches; a group holds one random patch of every map, and the contrast (thesis eq. 4.2,
+    :func:`fewlabel.losses.balanced_contrastive`) runs within groups.
+
+    .. math:: L = L_{cnn} + L_{tra} + w_{cl} \sum_{scales} \tfrac1M \sum_{m=1}^M L_{bcl}(A^m)
+
+    Terms: those of cross teaching, and ``contrast``, the sum over scales.
+
+    Where thesis and released code disagree the bundle's README says what was taken; the arguments below bring the
+    released behavior back.
+
+    Args:
+        cnn: network with ``features`` and ``head``; the one that is used for inference.
+        transformer: its partner.
+        patch_sizes: pixels along a patch's side by the stride of the map, ``{1: 19, 8: 14}`` in the thesis: the map
+            at full resolution and the one at an eighth of it.
+        warmup: share of the training in which unlabeled slices stay out of the contrast, while their pseudo-labels
+            mean nothing yet. Released code: 3000 of 40000 iterations; the thesis does not mention it.
+        groups_per_step: contrast a random subset of at most this many groups per scale; None takes all.
+        patches: how patches cover a map, see :func:`fewlabel.sampling.patches.patch_starts`; "published" for the
+            released code's.
+        skip_background: leave out groups without any foreground pixel, as the released code does.
+        temperature: of the contrast.
+        passes: "joint" or "separate", see :func:`fewlabel.methods.students.look`.
+
+    Raises:
+        ValueError: an argument is out of range, or a stride is not one that both networks have.
+    """
+
+    def __init__(
+        self,
+        cnn: nn.Module,
+        transformer: nn.Module,
+        patch_sizes: Mapping[int | str, int] | None = None,
+        warmup: float = 0.075,
+        groups_per_step: int | None = None,
+        patches: str = "whole",
+        skip_background: bool = True,
+        temperature: float = 0.1,
+        passes: str = "joint",
+    ) -> None:
+        super().__init__()
+        # JSON has no integer keys
+        sizes = {1: 19, 8: 14} if patch_sizes is None else {int(k): int(v) for k, v in patch_sizes.items()}
+        self._check(sizes, warmup, groups_per_step, patches, cnn, transformer)
+        self.cnn, self.transformer = cnn, transformer
+        self.projectors = nn.ModuleDict(
+            {
+                str(stride): ContrastProjector(
+                    cnn.feature_channels[stride],  # type: ignore[index, operator]
+                    transformer.feature_channels[stride],  # type: ignore[index, operator]
+                    # the Transformer's full-resolution map has been through its own normalization
+                    norm_b=stride != 1,
+                )
+                for stride in sizes
+            }
+        )
+        self.patch_sizes, self.warmup, self.groups_per_step = sizes, warmup, groups_per_step
+        self.patches, self.skip_background, self.temperature = patches, skip_background, temperature
+        self.passes = check_passes(passes)
+        self._terms = CrossTeachingTerms()
+
+    def forward(self, batch: Batch, progress: float = 0.0) -> dict[str, Tensor]:
+        """Return the loss terms, see :meth:`Method.forward`."""
+        labeled, unlabeled = labeled_part(batch), unlabeled_images(batch)
+        label = labeled["label"]
+        cnn = look(self.cnn, labeled["image"], unlabeled, self.passes)  # type: ignore[arg-type]
+        transformer = look(self.transformer, labeled["image"], unlabeled, self.passes)  # type: ignore[arg-type]
+        used = len(label) if progress < self.warmup else len(cnn.logits)
+        # crossed: each network's pixels are sorted by what the other one sees
+        labels_cnn = torch.cat([label, hard_labels(transformer.unlabeled).to(label.dtype)])[:used]
+        labels_transformer = torch.cat([label, hard_labels(cnn.unlabeled).to(label.dtype)])[:used]
+        contrast = [
+            self._contrast(stride, cnn, transformer, torch.cat([labels_cnn, labels_transformer]))
+            for stride in self.patch_sizes
+        ]
+        return {**self._terms(cnn, transformer, label), "contrast": torch.stack(contrast).sum()}
+
+    def _contrast(self, stride: int, cnn: View, transformer: View, labels: Tensor) -> Tensor:
+        """Return the contrast at one scale; labels (2N, 1, H, W) belong to N maps of each network, CNN first."""
+        num, patch = len(labels) // 2, self.patch_sizes[stride]
+        maps_a, maps_b = cnn.features[stride][:num], transformer.features[stride][:num]
+        labels = F.interpolate(labels.float(), maps_a.shape[-2:], mode="nearest-exact").long()
+        corners = patch_corners(*maps_a.shape[-2:], patch, self.patches)
+        # dealt on the CPU from the run's random state, so that every device sees the same groups
+        order = deal_patches(2 * num, len(corners), self.groups_per_step, None)
+        corners = corners[order]
+        classes = cut_patches(labels, corners, patch).flatten(1)
+        if self.skip_background:
+            keep = (classes > 0).any(dim=1)
+            corners, classes = corners[keep.to(corners.device)], classes[keep]
+        if len(classes) == 0:
+            return cnn.logits.new_zeros(())
+        # a 1x1 convolution sees single pixels: projecting the patches equals cutting the projected maps
+        cut_a, cut_b = cut_patches(maps_a, corners[:, :num], patch), cut_patches(maps_b, corners[:, num:], patch)
+        pixels_a, pixels_b = self.projectors[str(stride)](cut_a.flatten(0, 1), cut_b.flatten(0, 1))
+        groups = [p.unflatten(0, (len(classes), num)).movedim(2, -1).flatten(1, 3) for p in (pixels_a, pixels_b)]
+        return balanced_contrastive(torch.cat(groups, dim=1), classes, self.temperature)
+
+    @staticmethod
+    def _check(
+        sizes: Mapping[int, int],
+        warmup: float,
+        groups_per_step: int | None,
+        patches: str,
+        cnn: nn.Module,
+        transformer: nn.Module,
+    ) -> None:
+        for network in (cnn, transformer):
+            missing = set(sizes) - set(getattr(network, "feature_channels", {}))
+            if missing:
+                raise ValueError(
+                    f"{type(network).__name__} has no feature maps at the strides {sorted(missing)} of patch_sizes; "
+                    f"it has them at {sorted(getattr(network, 'feature_channels', {}))}"
+                )
+        if not 0 <= warmup <= 1:
+            raise ValueError(f"warmup is a share of the training in [0, 1], got {warmup}")
+        if groups_per_step is not None and groups_per_step < 1:
+            raise ValueError(f"groups_per_step must be at least 1, or None for all groups, got {groups_per_step}")
+        if patches not in COVERAGES:
+            raise ValueError(f"patches must be one of {COVERAGES}, got {patches!r}")
