@@ -7,6 +7,7 @@ from pathlib import Path
 import huggingface_hub
 import pytest
 import torch
+from huggingface_hub.errors import EntryNotFoundError, LocalEntryNotFoundError
 from torch import Tensor, nn
 
 from fewlabel.networks import SwinUnet, load_pretrained_swin
@@ -251,21 +252,25 @@ def test_a_broken_safetensors_file_and_a_file_without_tensors_are_refused(tmp_pa
 
 def test_a_hub_id_out_of_reach_is_an_error_with_the_id_and_the_cure(monkeypatch: pytest.MonkeyPatch) -> None:
     def offline(*_: object) -> str:
-        raise huggingface_hub.errors.LocalEntryNotFoundError("no network")
+        raise LocalEntryNotFoundError("no network")
 
     monkeypatch.setattr(huggingface_hub, "hf_hub_download", offline)
     with pytest.raises(FileNotFoundError, match=r"someone/swin, and the hub .*no network\).*fetch model\.safetensors"):
         load_pretrained_swin(network(), "someone/swin")
 
 
-def test_a_hub_id_is_downloaded_and_loaded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    transformers_swin(5).save_pretrained(tmp_path)
-    asked: list[tuple[object, ...]] = []
+def test_a_hub_id_is_downloaded_and_where_there_is_no_safetensors_file_the_older_one_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    torch.save(transformers_swin(5).state_dict(), tmp_path / "pytorch_model.bin")
+    asked: list[tuple[str, str]] = []
 
-    def download(*arguments: object) -> str:
-        asked.append(arguments)
-        return str(tmp_path / "model.safetensors")
+    def download(repository: str, file: str) -> str:
+        asked.append((repository, file))
+        if not (tmp_path / file).is_file():
+            raise EntryNotFoundError("404")
+        return str(tmp_path / file)
 
     monkeypatch.setattr(huggingface_hub, "hf_hub_download", download)
     assert load_pretrained_swin(network(), "someone/swin").missing == ()
-    assert asked == [("someone/swin", "model.safetensors")]
+    assert asked == [("someone/swin", "model.safetensors"), ("someone/swin", "pytorch_model.bin")]

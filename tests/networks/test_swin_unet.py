@@ -114,6 +114,15 @@ def test_equal_seeds_train_to_equal_gradients() -> None:
     assert torch.equal(gradient(), gradient())
 
 
+def test_half_precision_autocast_stays_finite_and_close() -> None:
+    network = small().eval()
+    x = torch.rand(1, 1, 96, 96)
+    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
+        half = network(x)
+    assert half.dtype == torch.bfloat16
+    torch.testing.assert_close(half.float(), network(x), rtol=0.1, atol=0.1)
+
+
 def test_the_finest_map_puts_expanded_tokens_where_they_belong() -> None:
     network = small().double()
     tokens = torch.randn(1, 2, 3, 12, dtype=torch.float64)

@@ -145,22 +145,26 @@ def _locate(path_or_name: str | Path) -> Path:
 
 def _download(name: str) -> Path:
     try:
-        import huggingface_hub
+        from huggingface_hub import hf_hub_download
+        from huggingface_hub.errors import EntryNotFoundError, HfHubHTTPError
     except ImportError as error:
         raise FileNotFoundError(
             f"There is no file or folder {name}, and to fetch it as a hub id needs `pip install fewlabel[pretrained]`."
         ) from error
-    try:
+    problem: Exception | None = None
+    for file in _FOLDER_FILES:
         try:
-            return Path(huggingface_hub.hf_hub_download(name, _FOLDER_FILES[0]))
-        except huggingface_hub.errors.RemoteEntryNotFoundError:
-            return Path(huggingface_hub.hf_hub_download(name, _FOLDER_FILES[1]))
-    except (OSError, ValueError, huggingface_hub.errors.HfHubHTTPError) as error:
-        raise FileNotFoundError(
-            f"There is no file or folder {name}, and the hub did not deliver weights of that id "
-            f"({type(error).__name__}: {error}). Check the name and the network connection, or fetch model.safetensors "
-            "on a connected machine and pass the path of the file."
-        ) from error
+            return Path(hf_hub_download(name, file))
+        except EntryNotFoundError as error:  # this file is not there, or offline and not cached; the other may be
+            problem = error
+        except (OSError, ValueError, HfHubHTTPError) as error:
+            problem = error
+            break
+    raise FileNotFoundError(
+        f"There is no file or folder {name}, and the hub did not deliver weights of that id "
+        f"({type(problem).__name__}: {problem}). Check the name and the network connection, or fetch model.safetensors "
+        "on a connected machine and pass the path of the file."
+    ) from problem
 
 
 def _read(file: Path) -> dict[str, Tensor]:

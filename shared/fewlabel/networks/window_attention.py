@@ -123,7 +123,7 @@ class WindowAttention(nn.Module):
         bias = self.relative_position_bias_table[layout.index].view(n, n, self.num_heads).permute(2, 0, 1)
         if layout.mask is not None:
             bias = bias + layout.mask
-        # Written out: with a bias that wants a gradient the fused kernel falls back to the same steps, but slower.
+        # Written out: with a bias that wants a gradient scaled_dot_product_attention takes these same steps on a CPU.
         scores = (query * self.scale) @ key.transpose(-2, -1)
         attention = (scores + bias.to(scores.dtype)).softmax(dim=-1).to(value.dtype)
         merged: Tensor = self.proj(self._to_map(attention @ value, layout)[:, :height, :width])
