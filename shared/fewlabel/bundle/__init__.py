@@ -1,6 +1,9 @@
 """What a bundle's JSON needs from the world around it: where it lies, and which cases it works on."""
 
 from fewlabel.bundle.cases import BundleCohort
+from fewlabel.bundle.errors import explain_errors
+from fewlabel.bundle.images import find_images
 from fewlabel.bundle.root import find_root
+from fewlabel.bundle.weights import trained_with
 
-__all__ = ["BundleCohort", "find_root"]
+__all__ = ["BundleCohort", "explain_errors", "find_images", "find_root", "trained_with"]

@@ -16,7 +16,7 @@ from monai.data import MetaTensor
 from monai.transforms import Randomizable
 from torch.utils.data import Dataset
 
-from fewlabel.data.atomic import appearing
+from fewlabel.atomic import appearing
 
 _log = logging.getLogger(__name__)
 _FORMAT = "1"  # part of every cache name: raise it when the layout of a cached file changes

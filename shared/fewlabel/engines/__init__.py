@@ -1,7 +1,17 @@
 """The training engine that every method shares, and what steers it over time."""
 
+from fewlabel.engines.distributed import distribute, start_processes
+from fewlabel.engines.evaluation import Evaluation
 from fewlabel.engines.schedules import PolynomialWarmup
 from fewlabel.engines.trainer import SemiSupervisedTrainer
 from fewlabel.engines.weights import Constant, GaussianRamp
 
-__all__ = ["Constant", "GaussianRamp", "PolynomialWarmup", "SemiSupervisedTrainer"]
+__all__ = [
+    "Constant",
+    "Evaluation",
+    "GaussianRamp",
+    "PolynomialWarmup",
+    "SemiSupervisedTrainer",
+    "distribute",
+    "start_processes",
+]

@@ -10,7 +10,8 @@ from typing import Any
 
 from ignite.engine import Engine, Events
 
-from fewlabel.data.atomic import appearing
+from fewlabel.atomic import write_whole
+from fewlabel.handlers.processes import is_main_process
 
 
 class History:
@@ -61,8 +62,8 @@ class History:
         if self.evaluator is not None and self.evaluator.state.epoch == engine.state.epoch:
             record["validation"] = {name: float(value) for name, value in self.evaluator.state.metrics.items()}
         self._records = [old for old in self._records if old["epoch"] < engine.state.epoch] + [record]
-        with appearing(self.path) as stream:
-            stream.write("".join(json.dumps(line) + "\n" for line in self._records).encode())
+        if is_main_process():
+            write_whole(self.path, "".join(json.dumps(line) + "\n" for line in self._records).encode())
 
 
 def read_history(path: str | os.PathLike[str]) -> list[dict[str, Any]]:

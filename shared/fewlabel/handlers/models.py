@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import math
 import os
 import pickle
-import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,8 @@ import torch
 from ignite.engine import Engine, Events
 from torch import nn
 
-from fewlabel.data.atomic import appearing
+from fewlabel.atomic import appearing, write_whole
+from fewlabel.handlers.processes import is_main_process
 
 _log = logging.getLogger(__name__)
 BEST, LAST = "model.pt", "model_last.pt"
@@ -29,17 +30,26 @@ def is_better(current: float, best: float) -> bool:
 class ModelSaver:
     """Save the network's weights: ``model.pt``, best on validation, and ``model_last.pt``, after the last epoch.
 
-    Both hold tensors only and load into ``network_def``. Without validation cases the last weights are saved as
-    ``model.pt`` too. Attach it behind the handler that validates.
+    Both hold tensors only and load into ``network_def``; the settings that inference needs are noted beside them, in
+    files that end in ``.json``. Without validation cases the last weights are saved as ``model.pt`` too. Attach it
+    behind the handler that validates.
 
     Args:
         network: the network that is used for inference.
         ckpt_dir: folder of the files.
         evaluator: the evaluator that validates; it knows which epoch was the best.
+        settings: what inference must know of the training, see :func:`fewlabel.bundle.trained_with`.
     """
 
-    def __init__(self, network: nn.Module, ckpt_dir: str | os.PathLike[str], evaluator: Engine) -> None:
+    def __init__(
+        self,
+        network: nn.Module,
+        ckpt_dir: str | os.PathLike[str],
+        evaluator: Engine,
+        settings: Mapping[str, Any] | None = None,
+    ) -> None:
         self.network, self.ckpt_dir, self.evaluator = network, Path(ckpt_dir), evaluator
+        self.settings = settings
 
     def attach(self, engine: Engine) -> None:
         """Attach to a trainer."""
@@ -55,10 +65,13 @@ class ModelSaver:
         self._save(LAST)
         if self.evaluator.state.best_metric_epoch < 1:
             _log.warning("no validation took place: %s holds the last weights", self.ckpt_dir / BEST)
-            with appearing(self.ckpt_dir / BEST) as target, open(self.ckpt_dir / LAST, "rb") as source:
-                shutil.copyfileobj(source, target)
+            self._save(BEST)
 
     def _save(self, name: str) -> None:
+        if not is_main_process():
+            return
+        if self.settings is not None:
+            write_whole((self.ckpt_dir / name).with_suffix(".json"), json.dumps(dict(self.settings)).encode())
         with appearing(self.ckpt_dir / name) as stream:
             torch.save({key: value.detach().cpu() for key, value in self.network.state_dict().items()}, stream)
 

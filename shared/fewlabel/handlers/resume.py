@@ -14,7 +14,8 @@ import torch
 from ignite.engine import Engine, Events
 from torch import nn
 
-from fewlabel.data.atomic import appearing
+from fewlabel.atomic import appearing
+from fewlabel.handlers.processes import gather, is_main_process, rank, world_size
 
 _log = logging.getLogger(__name__)
 
@@ -69,15 +70,16 @@ class TrainingState:
             "epoch_length": engine.state.epoch_length,
             "best_metric": float(self.evaluator.state.best_metric) if self.evaluator else None,
             "best_metric_epoch": self.evaluator.state.best_metric_epoch if self.evaluator else None,
-            "random": _random_states(),
+            "random": gather(_random_states()),
             **{name: part.state_dict() for name, part in _parts(engine).items()},
         }
-        with appearing(self.path) as stream:
-            torch.save(state, stream)
+        if is_main_process():
+            with appearing(self.path) as stream:
+                torch.save(state, stream)
 
     def _start(self, engine: Engine) -> None:
         if not self.resume:
-            if self.path.exists():
+            if self.path.exists() and is_main_process():
                 os.replace(self.path, self.path.with_name(self.path.name + ".previous"))
             return
         if not self.path.exists():
@@ -108,7 +110,11 @@ class TrainingState:
                     f"{self.path}: its {name} does not fit this training ({str(error).splitlines()[0]}); resume with "
                     "the settings that the training was started with"
                 ) from error
-        _restore_random_states(state["random"])
+        if len(state["random"]) != world_size():
+            raise ValueError(
+                f"{self.path}: made by {len(state['random'])} processes, this run has {world_size()}; resume with as many"
+            )
+        _restore_random_states(state["random"][rank()])
 
 
 def _parts(engine: Engine) -> dict[str, Stateful]:

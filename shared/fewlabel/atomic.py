@@ -36,3 +36,9 @@ def appearing(path: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
         os.replace(partial, target)
     finally:
         partial.unlink(missing_ok=True)
+
+
+def write_whole(path: str | os.PathLike[str], content: bytes) -> None:
+    """Write ``content`` to ``path``, see :func:`appearing`."""
+    with appearing(path) as stream:
+        stream.write(content)

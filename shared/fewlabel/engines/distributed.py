@@ -1,0 +1,52 @@
+"""Train on several devices: one process each, the method wrapped once."""
+
+from __future__ import annotations
+
+import os
+
+import torch
+import torch.distributed as dist
+from torch import nn
+from torch.nn.parallel import DistributedDataParallel
+
+
+def start_processes() -> None:
+    """Join the group of processes that ``torchrun`` started, over NCCL on CUDA and gloo elsewhere.
+
+    Raises:
+        RuntimeError: the program was not started by ``torchrun``.
+    """
+    if "RANK" not in os.environ:
+        raise RuntimeError("multi_gpu_train.json needs torchrun: torchrun --nproc_per_node 2 -m monai.bundle run ...")
+    if not dist.is_initialized():
+        dist.init_process_group("nccl" if torch.cuda.is_available() else "gloo")
+
+
+def local_device() -> torch.device:
+    """Return this process's device: its own GPU, or the CPU."""
+    if not torch.cuda.is_available():
+        return torch.device("cpu")
+    device = torch.device("cuda", int(os.environ["LOCAL_RANK"]))
+    torch.cuda.set_device(device)
+    return device
+
+
+def distribute(method: nn.Module, sync_batch_norm: bool = False) -> DistributedDataParallel:
+    """Wrap a method, already on its device, so that all processes take equal steps.
+
+    Args:
+        method: the method, networks, projectors and banks together.
+        sync_batch_norm: let batch normalization see the global batch, not each process's share. CUDA only, as
+            PyTorch has it.
+
+    Raises:
+        ValueError: synchronized batch normalization is asked for on the CPU.
+    """
+    device = next(method.parameters()).device
+    if sync_batch_norm:
+        if device.type != "cuda":
+            raise ValueError("sync_batch_norm needs CUDA devices; leave it false on the CPU")
+        # in place, module by module: handlers and evaluator hold the same networks
+        for name, child in list(method.named_children()):
+            setattr(method, name, nn.SyncBatchNorm.convert_sync_batchnorm(child))
+    return DistributedDataParallel(method, device_ids=[device] if device.type == "cuda" else None)
