@@ -39,6 +39,7 @@ def test_check_exits_with_1_when_the_dataset_has_errors(folder, capsys):
     ("arguments", "message"),
     [
         (["check", "nowhere"], "does not exist: expected one with imagesTr, labelsTr and dataset.json"),
+        (["check", __file__], "is a file; expected a folder: unpack it first"),
         (["check", ".", "--labeled_cases", "0"], "labeled_cases is 0; expected at least 1 case"),
         (["check", ".", "--labeled_cases", "few"], "labeled_cases is 'few'; expected a whole number"),
     ],

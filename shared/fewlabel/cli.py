@@ -71,6 +71,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
     try:
         fire.Fire(COMMANDS, command=None if arguments is None else list(arguments), name="fewlabel")
-    except (ValueError, FileNotFoundError, FileExistsError, ImportError) as error:
+    except (ValueError, OSError, ImportError) as error:
         print(f"fewlabel: error: {error}", file=sys.stderr)
         raise SystemExit(2) from None

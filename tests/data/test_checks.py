@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from fewlabel.data.checks import check
+from fewlabel.data.volumes import read_volume
 
 
 def found(report, severity="error"):
@@ -83,9 +84,25 @@ def test_truncated_files_are_found_though_their_headers_read_well(dataset, folde
     dataset.training(1)
     noise = np.random.default_rng(0).integers(0, 3, (32, 32, 16)).astype(np.uint8)
     for name in ("imagesTr", "labelsTr"):
-        path = dataset.write(f"{name}/a00.nii.gz", noise)
+        dataset.write(f"{name}/a00.nii.gz", noise)
     path = dataset.root / folder / "a00.nii.gz"
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    report = check(dataset.root)
+    assert found(report) == [("unreadable", "a00")]
+    assert f"{folder}/a00.nii.gz is truncated or corrupt: copy it again" in message(report, "unreadable")
+
+
+@pytest.mark.parametrize("folder", ["imagesTr", "labelsTr"])
+def test_a_wrong_checksum_is_found_though_every_voxel_can_be_read(dataset, folder):
+    dataset.training(1)
+    noise = np.random.default_rng(0).integers(0, 3, (32, 32, 16)).astype(np.uint8)
+    for name in ("imagesTr", "labelsTr"):
+        dataset.write(f"{name}/a00.nii.gz", noise)
+    path = dataset.root / folder / "a00.nii.gz"
+    content = bytearray(path.read_bytes())
+    content[-8] ^= 1  # gzip ends with the checksum and the length, four bytes each
+    path.write_bytes(bytes(content))
+    read_volume(path)
     report = check(dataset.root)
     assert found(report) == [("unreadable", "a00")]
     assert f"{folder}/a00.nii.gz is truncated or corrupt: copy it again" in message(report, "unreadable")

@@ -17,7 +17,7 @@ from fewlabel.data.check_report import CheckReport, Row
 from fewlabel.data.problems import Problem
 from fewlabel.data.splits_file import SPLITS
 from fewlabel.data.survey import Item, Survey, survey
-from fewlabel.data.volumes import check_label_values, is_finite, label_values, read_volume
+from fewlabel.data.volumes import check_label_values, is_finite, label_values, read_volume, verify_checksum
 
 _SPACING_RATIO = 1.1  # spacings that differ less than this are one protocol
 
@@ -25,10 +25,10 @@ _SPACING_RATIO = 1.1  # spacings that differ less than this are one protocol
 def check(root: str | os.PathLike[str], labeled_cases: int | None = None, seed: int = 0) -> CheckReport:
     """Find everything wrong with a dataset at once, as `Cohort` would read it.
 
-    Adds to the checks of `Cohort` what needs the voxels: truncated files, NaN and infinity, constant images, the same
-    scan under two names, label values that are no whole numbers or not in `dataset.json`, empty label maps, labels that
-    no training scan shows. Label maps of unlabeled volumes, and of labeled cases beyond `labeled_cases`, are never
-    opened.
+    Adds to the checks of `Cohort` what needs the voxels: damaged files, NaN and infinity, constant images,
+    the same scan under two names, label values that are no whole numbers or not in `dataset.json`, empty label maps,
+    labels that no training scan shows. Label maps of unlabeled volumes, and of labeled cases beyond `labeled_cases`,
+    are never opened.
 
     Args:
         root: the folder with `imagesTr`, `labelsTr` and `dataset.json`.
@@ -68,12 +68,14 @@ class _Inspection:
         """Read a volume's image, and its label map when the item names one."""
         try:
             self._image(split, item, read_volume(item["image"])[0])
+            verify_checksum(item["image"])
         except (ValueError, OSError) as error:
             self._add("error", "unreadable", str(error), item)
         if "label" not in item:
             return
         try:
             array, _ = read_volume(item["label"])
+            verify_checksum(item["label"])
         except (ValueError, OSError) as error:
             self._add("error", "unreadable", str(error), item)
         else:

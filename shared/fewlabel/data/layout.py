@@ -66,9 +66,12 @@ def read_layout(root: str | os.PathLike[str]) -> Layout:
 
     Raises:
         FileNotFoundError: the folder does not exist.
+        NotADirectoryError: it is a file.
 
     """
     folder = Path(os.path.abspath(Path(root).expanduser()))
+    if folder.is_file():
+        raise NotADirectoryError(f"the dataset {folder} is a file; expected a folder: unpack it first")
     if not folder.is_dir():
         raise FileNotFoundError(
             f"the dataset folder {folder} does not exist: expected one with imagesTr, labelsTr and dataset.json"
