@@ -27,6 +27,7 @@ def test_a_phantom_from_the_command_line_is_a_cohort(tmp_path: Path) -> None:
     assert json.loads((root / "phantom.json").read_text())["seed"] == 2
 
 
+@pytest.mark.filterwarnings("ignore:.*the published lists count")
 def test_acdc_from_the_command_line_is_a_cohort_of_patients(tmp_path: Path) -> None:
     voxels = np.arange(4 * 4 * 3, dtype=np.uint8).reshape(4, 4, 3) % 4
     for volume in (f"{patient}_frame0{k}" for patient in ("patient099", "patient038", "patient028") for k in (1, 2)):
