@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from fewlabel.data.volumes import ENDINGS
+from fewlabel.data.formats import ENDINGS
 
 
 def find_images(folder: str | os.PathLike[str]) -> list[dict[str, str]]:

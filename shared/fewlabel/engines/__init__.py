@@ -1,6 +1,6 @@
 """The training engine that every method shares, and what steers it over time."""
 
-from fewlabel.engines.distributed import distribute, start_processes
+from fewlabel.engines.distributed import distribute, local_device, start_processes
 from fewlabel.engines.evaluation import Evaluation
 from fewlabel.engines.schedules import PolynomialWarmup
 from fewlabel.engines.trainer import SemiSupervisedTrainer
@@ -13,5 +13,6 @@ __all__ = [
     "PolynomialWarmup",
     "SemiSupervisedTrainer",
     "distribute",
+    "local_device",
     "start_processes",
 ]
