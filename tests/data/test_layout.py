@@ -77,6 +77,21 @@ def test_the_decathlons_list_pairs_other_names(dataset):
     assert found(dataset) == {"mask_7": ("scan_7.nii.gz", "mask_7.nii.gz"), "new": ("new.nii.gz", None)}
 
 
+def test_four_digits_are_a_number_when_a_listed_label_map_carries_them(dataset):
+    dataset.describe(training=[{"image": "imagesTr/scan_0001.nii.gz", "label": "masks/scan_0001.nii.gz"}])
+    for index in range(3):
+        dataset.json(f"imagesTr/scan_{index:04d}.nii.gz", "")
+    dataset.json("masks/scan_0001.nii.gz", "")
+    assert list(found(dataset)) == ["scan_0000", "scan_0001", "scan_0002"]
+
+
+def test_test_scans_are_numbered_when_training_scans_are(dataset):
+    dataset.describe()
+    for name in ("imagesTr/s_0007.nii", "labelsTr/s_0007.nii", "imagesTs/s_0000.nii", "imagesTs/s_0001.nii"):
+        dataset.json(name, "")
+    assert list(found(dataset)) == ["s_0000", "s_0001", "s_0007"]
+
+
 def test_nnunet_v1_lists_images_without_their_channel_suffix(dataset):
     dataset.describe(training=[{"image": "./imagesTr/a.nii.gz", "label": "./labelsTr/a.nii.gz"}])
     for name in ("imagesTr/a_0000.nii.gz", "labelsTr/a.nii.gz"):

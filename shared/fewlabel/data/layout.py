@@ -79,8 +79,9 @@ def read_layout(root: str | os.PathLike[str]) -> Layout:
     layout = Layout(folder)
     content = _read_description(layout)
     pairs = _read_training_list(layout, content.get("training", []))
-    _pair(layout, "Tr", pairs)
-    _pair(layout, "Ts", {})
+    numbered = _is_numbered(layout.root, pairs)
+    _pair(layout, "Tr", pairs, numbered)
+    _pair(layout, "Ts", {}, numbered)
     if not any(volume.training for volume in layout.volumes.values()):
         layout.error("no images", f"{folder / 'imagesTr'} holds no image: {_what_else(folder / 'imagesTr')}")
     layout.volumes = dict(sorted(layout.volumes.items()))
@@ -139,12 +140,12 @@ def _read_training_list(layout: Layout, entries: object) -> dict[Path, Path]:
     return pairs
 
 
-def _pair(layout: Layout, suffix: str, pairs: dict[Path, Path]) -> None:
+def _pair(layout: Layout, suffix: str, pairs: dict[Path, Path], numbered: bool) -> None:
     """Join images and label maps of one half, `Tr` or `Ts`, by their names."""
-    labels = _by_name(layout, ((split_ending(file.name), file) for file in _files(layout.root / f"labels{suffix}")))
-    images = _images(layout, layout.root / f"images{suffix}", set(labels), set(pairs))
+    labels = _by_name(layout, ((_stem(file), file) for file in _files(layout.root / f"labels{suffix}")))
+    images = _images(layout, layout.root / f"images{suffix}", set(pairs), numbered)
     for image, label in pairs.items():
-        name = (split_ending(label.name) or (label.stem,))[0]
+        name = _stem(label)
         if name in images and images[name] != image:
             layout.error(
                 "duplicate", f"{images[name]} and {image} are both volume {name!r}: rename or remove one", name
@@ -176,21 +177,26 @@ def _files(folder: Path) -> list[Path]:
     return sorted(file for file in folder.iterdir() if split_ending(file.name) and not file.is_dir())
 
 
-def _images(layout: Layout, folder: Path, labels: set[str], listed: set[Path]) -> dict[str, Path]:
-    """The images of a folder by volume name, without nnU-Net's channel suffix.
+def _stem(file: Path) -> str:
+    stem_ending = split_ending(file.name)
+    return stem_ending[0] if stem_ending else file.stem
 
-    Four digits at the end are a number, not a channel, when a label map carries them too (`scan_0012`).
-    """
-    files = [
-        (stem_ending[0], file)
-        for file in _files(folder)
-        if file not in listed and (stem_ending := split_ending(file.name))
-    ]
-    stems = {stem for stem, _ in files}
-    numbered = any(_CHANNEL.match(stem) and stem in labels for stem in stems)
+
+def _is_numbered(root: Path, pairs: dict[Path, Path]) -> bool:
+    """Whether four digits at the end of a name (`scan_0012`) are a number, not a channel: a label map carries them."""
+    images = [file for suffix in ("Tr", "Ts") for file in _files(root / f"images{suffix}")]
+    labels = [file for suffix in ("Tr", "Ts") for file in _files(root / f"labels{suffix}")] + list(pairs.values())
+    shared = {_stem(file) for file in images} & {_stem(file) for file in labels}
+    return any(_CHANNEL.match(stem) for stem in shared)
+
+
+def _images(layout: Layout, folder: Path, listed: set[Path], numbered: bool) -> dict[str, Path]:
+    """The images of a folder by volume name, without nnU-Net's channel suffix unless names are numbered."""
+    files = _files(folder)
+    stems = {_stem(file) for file in files}
     named: list[tuple[str, Path]] = []
-    for stem, file in files:
-        match = None if numbered else _CHANNEL.match(stem)
+    for file in (file for file in files if file not in listed):
+        match = None if numbered else _CHANNEL.match(_stem(file))
         if match and match[2] != "0000" and f"{match[1]}_0000" in stems:
             layout.error(
                 "channels",
@@ -199,14 +205,13 @@ def _images(layout: Layout, folder: Path, labels: set[str], listed: set[Path]) -
                 match[1],
             )
             continue
-        named.append((match[1] if match and match[2] == "0000" else stem, file))
-    return _by_name(layout, (((name, ""), file) for name, file in named))
+        named.append((match[1] if match and match[2] == "0000" else _stem(file), file))
+    return _by_name(layout, named)
 
 
-def _by_name(layout: Layout, files: Iterable[tuple[tuple[str, str] | None, Path]]) -> dict[str, Path]:
+def _by_name(layout: Layout, files: Iterable[tuple[str, Path]]) -> dict[str, Path]:
     found: dict[str, Path] = {}
-    for stem_ending, file in files:
-        name = stem_ending[0] if stem_ending else file.stem
+    for name, file in files:
         if name in found:
             layout.error("duplicate", f"{found[name]} and {file} are both volume {name!r}: remove one", name)
         found.setdefault(name, file)
