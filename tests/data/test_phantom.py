@@ -116,7 +116,7 @@ def test_pose_and_anatomy_vary_from_case_to_case(drawn: list[PhantomCase]) -> No
         sizes.append(len(left[0]) * np.prod(case.spacing))
     quarters = np.histogram(angles, bins=4, range=(-np.pi, np.pi))[0]
     assert (quarters >= 2).all()  # the right ventricle lies on every side of the left one
-    assert np.percentile(sizes, 90) > 3 * np.percentile(sizes, 10)
+    assert np.percentile(sizes, 90) > 2 * np.percentile(sizes, 10)
 
 
 def test_contrast_varies_from_case_to_case_but_blood_stays_brighter_than_muscle(drawn: list[PhantomCase]) -> None:

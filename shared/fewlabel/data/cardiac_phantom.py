@@ -59,19 +59,19 @@ class _Heart:
 
     def __init__(self, rng: np.random.Generator, center: tuple[float, float], angle: float) -> None:
         self.center, self.angle = center, angle  # the right ventricle lies in the direction `angle`
-        self.radius = rng.uniform(9.0, 20.0)
-        self.wall = rng.uniform(5.5, 11.0)
-        self.oval = rng.uniform(0.82, 1.22)
+        self.radius = rng.uniform(13.0, 20.0)
+        self.wall = rng.uniform(7.5, 11.0)
+        self.oval = rng.uniform(0.88, 1.14)
         self.oval_angle = rng.uniform(0, np.pi)
         self.waves = _waves(rng, 0.06)
         self.wall_bulge, self.bulge_angle = rng.uniform(0, 0.25), rng.uniform(0, 2 * np.pi)
         self.taper = rng.uniform(1.6, 3.5)  # a small exponent is a cone, a large one a barrel
         self.tilt_angle, self.tilt = rng.uniform(0, 2 * np.pi), rng.uniform(0, 10.0)
-        self.rv_depth = rng.uniform(0.55, 1.15)  # half axis away from the septum, in epicardial radii
+        self.rv_depth = rng.uniform(0.65, 1.15)  # half axis away from the septum, in epicardial radii
         self.rv_width = rng.uniform(0.8, 1.35)  # half axis along the septum: wide is a crescent, narrow a D
         self.rv_offset = rng.uniform(0.75, 1.15)
         self.rv_skew = rng.uniform(-0.4, 0.4)
-        self.rv_end = rng.uniform(0.72, 0.98)
+        self.rv_end = rng.uniform(0.8, 1.0)
         self.rv_waves = _waves(rng, 0.08)
 
     def _shrink(self, t: float) -> float:
@@ -124,15 +124,15 @@ class _Levels:
 
     @classmethod
     def draw(cls, rng: np.random.Generator) -> _Levels:
-        blood = rng.uniform(0.5, 1.0)
+        blood = rng.uniform(0.75, 1.0)
         return cls(
             lv=blood,
-            rv=blood * rng.uniform(0.72, 1.2),
-            myocardium=blood * rng.uniform(0.18, 0.68),
-            tissue=rng.uniform(0.1, 0.5),
-            fat=rng.uniform(0.3, 1.0),
+            rv=blood * rng.uniform(0.87, 1.08),
+            myocardium=blood * rng.uniform(0.2, 0.42),
+            tissue=rng.uniform(0.32, 0.5),
+            fat=rng.uniform(0.5, 0.9),
             lung=rng.uniform(0.0, 0.15),
-            liver=rng.uniform(0.15, 0.8),
+            liver=rng.uniform(0.2, 0.6),
         )
 
 
@@ -153,10 +153,11 @@ def _surroundings(rng: np.random.Generator, heart: _Heart, levels: _Levels) -> C
     )
     spine = _Blob(place(np.pi, 70, 90), (rng.uniform(10, 15),) * 2)
     # Distractors: a vessel as bright as the ventricles, and a ring that lacks only its right ventricle.
-    vessel, vessel_size = place(np.pi + 0.5, 42, 65), rng.uniform(7, 12)
-    ring, ring_size, ring_wall = place(rng.uniform(1.3, 2.6), 50, 72), rng.uniform(7, 13), rng.uniform(4, 8)
+    vessel, vessel_size = place(np.pi + 0.5, 50, 68), rng.uniform(6, 10)
+    ring, ring_size, ring_wall = place(rng.uniform(1.3, 2.6), 58, 78), rng.uniform(5, 9), rng.uniform(3, 5)
+    ring_muscle = 0.5 * (levels.myocardium + levels.tissue)
     bowel = _Blob(
-        place(-0.9, 55, 80), (rng.uniform(9, 20), rng.uniform(8, 13)), rng.uniform(0, np.pi), _waves(rng, 0.2)
+        place(-0.9, 60, 82), (rng.uniform(9, 18), rng.uniform(7, 11)), rng.uniform(0, np.pi), _waves(rng, 0.2)
     )
     bowel_level, ring_level, vessel_level = (
         levels.lv * rng.uniform(0.6, 1.1),
@@ -179,7 +180,7 @@ def _surroundings(rng: np.random.Generator, heart: _Heart, levels: _Levels) -> C
             (bowel, bowel_level),
             (_Blob(vessel, (vessel_size + 1.5,) * 2), levels.tissue * 0.5),
             (_Blob(vessel, (vessel_size,) * 2), vessel_level * levels.lv),
-            (_Blob(ring, (size + ring_wall,) * 2), levels.myocardium),
+            (_Blob(ring, (size + ring_wall,) * 2), ring_muscle),
             (_Blob(ring, (size,) * 2), ring_level * levels.lv),
         ):
             canvas.region(np.maximum(blob.distance(canvas.x, canvas.y), body + 2), level)
@@ -214,12 +215,12 @@ def _slice(rng: np.random.Generator, heart: _Heart, levels: _Levels, canvas: _Pa
 def _acquire(rng: np.random.Generator, scene: Field) -> NDArray[np.int16]:
     """Turn ideal brightness ``(X, Y, Z)`` into a magnitude image: texture, gamma, coil bias, blur and Rician noise."""
     grain = gaussian_filter(rng.standard_normal(scene.shape), (1.5, 1.5, 0.3))
-    scene = np.clip(scene * (1 + rng.uniform(0.05, 0.35) * grain / grain.std() * 0.3), 0, None) ** rng.uniform(0.6, 1.6)
+    scene = np.clip(scene * (1 + rng.uniform(0.02, 0.06) * grain / grain.std()), 0, None) ** rng.uniform(0.8, 1.25)
     u, v = np.meshgrid(*(np.linspace(-1, 1, n) for n in scene.shape[:2]), indexing="ij")
     a, b, c, d, e = rng.uniform(-1, 1, 5)
-    bias = np.exp(rng.uniform(0, 0.55) * (a * u + b * v + 0.6 * (c * u * u + d * v * v + e * u * v)))
+    bias = np.exp(rng.uniform(0, 0.3) * (a * u + b * v + 0.6 * (c * u * u + d * v * v + e * u * v)))
     scene = gaussian_filter(scene * bias[..., None], (*(rng.uniform(0.3, 0.9),) * 2, 0))
-    sigma = rng.uniform(0.01, 0.07)
+    sigma = rng.uniform(0.008, 0.03)
     noisy = np.hypot(scene + sigma * rng.standard_normal(scene.shape), sigma * rng.standard_normal(scene.shape))
     return np.rint(noisy * rng.uniform(200, 1500)).astype(np.int16)
 
@@ -239,7 +240,7 @@ def cardiac_case(rng: np.random.Generator) -> PhantomCase:
     pixel = round(float(rng.uniform(1.45, 1.75)), 3)
     spacing = (pixel, pixel, round(float(rng.uniform(7, 10)), 2))
     grid = [(np.arange(n) - (n - 1) / 2) * pixel for n in (nx, ny)]
-    reach = [max(float(axis[-1]) - 55.0, 8.0) for axis in grid]
+    reach = [max(float(axis[-1]) - 66.0, 8.0) for axis in grid]
     center = (rng.uniform(-reach[0], reach[0]), rng.uniform(-reach[1], reach[1]))
     heart = _Heart(rng, center, rng.uniform(0, 2 * np.pi))
     levels = _Levels.draw(rng)
@@ -247,7 +248,7 @@ def cardiac_case(rng: np.random.Generator) -> PhantomCase:
     shift = rng.uniform(0, 2.0)
 
     scene, label = np.zeros((nx, ny, nz)), np.zeros((nx, ny, nz), np.uint8)
-    for k, t in enumerate(np.linspace(rng.uniform(-0.12, 0.1), rng.uniform(0.88, 1.06), nz)):
+    for k, t in enumerate(np.linspace(rng.uniform(-0.06, 0.1), rng.uniform(0.88, 1.06), nz)):
         dx, dy = np.clip(rng.normal(0, shift, 2), -4, 4)  # breath-holds differ from slice to slice
         x, y = np.meshgrid(grid[0] - dx, grid[1] - dy, indexing="ij")
         canvas = _Painter(x, y, level=0.02, edge=0.6 * pixel)
