@@ -1,8 +1,9 @@
-"""Write a large file so that it appears whole or not at all."""
+"""Write a file so that it appears whole or not at all."""
 
 from __future__ import annotations
 
 import os
+import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,16 +14,18 @@ from typing import IO
 def appearing(path: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
     """Open a temporary sibling of ``path`` for writing and rename it to ``path`` once all of it is on disk.
 
-    A process killed at any moment leaves the old file, or none, never part of one.
+    Whatever ends the process leaves the old file, or none, never part of one; after an error or an interrupt the
+    sibling is removed too. Any number of threads, processes and machines may write the same path at once: the last
+    one wins.
 
     Raises:
         PermissionError: the folder can't be written to; the message names it and the way out.
     """
     target = Path(path)
-    partial = target.with_name(f".{target.name}.{os.getpid()}.partial")
+    partial = target.with_name(f".{target.name}.{secrets.token_hex(6)}.partial")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        stream = open(partial, "wb")  # noqa: SIM115 - closed below, before the rename
+        stream = open(partial, "xb")  # noqa: SIM115 - closed below, before the rename
     except OSError as error:
         raise PermissionError(
             f"{target.parent}: can't write there ({error.strerror}); choose another folder with --output_dir and "
@@ -38,7 +41,8 @@ def appearing(path: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
         partial.unlink(missing_ok=True)
 
 
-def write_whole(path: str | os.PathLike[str], content: bytes) -> None:
-    """Write ``content`` to ``path``, see :func:`appearing`."""
+def write_whole(path: str | os.PathLike[str], content: bytes) -> Path:
+    """Write ``content`` to ``path``, see :func:`appearing`, and return the path."""
     with appearing(path) as stream:
         stream.write(content)
+    return Path(path)

@@ -13,9 +13,10 @@ from typing import Any
 
 import numpy as np
 
+from fewlabel.atomic import write_whole
 from fewlabel.data import cardiac_phantom
 from fewlabel.data.cardiac_phantom import PhantomCase
-from fewlabel.data.files import json_bytes, nifti_bytes, write_whole
+from fewlabel.data.encode import json_bytes, nifti_bytes
 
 VERSION = 1  # of the drawings: raise it when the same seed gives other voxels
 

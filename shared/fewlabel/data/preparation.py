@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fewlabel.data.files import json_bytes, nifti_bytes, write_whole
+from fewlabel.atomic import write_whole
+from fewlabel.data.encode import json_bytes, nifti_bytes
 
 
 @dataclass(frozen=True)

@@ -13,8 +13,8 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from fewlabel.atomic import write_whole
 from fewlabel.reports.drawing import INK, MUTED, new_figure, plain, png
-from fewlabel.reports.files import replace_file
 from fewlabel.reports.overlay import Array, draw_slice, legend_handles, typical_range
 
 Rank = Literal["worst", "median", "best"]
@@ -139,7 +139,7 @@ def case_picture(views: Sequence[CaseView], path: str | os.PathLike[str]) -> Pat
     for view in views:
         labels |= view.labels
     figure.legend(handles=legend_handles(labels), loc="outside lower left", ncols=5, frameon=False, fontsize=8.5)
-    return replace_file(path, png(figure))
+    return write_whole(path, png(figure))
 
 
 def _crop(view: CaseView) -> tuple[slice, slice]:

@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
+from fewlabel.atomic import write_whole
 from fewlabel.reports.cases import CaseView, case_figure, case_title
 from fewlabel.reports.drawing import class_colors, png
-from fewlabel.reports.files import replace_file
 from fewlabel.reports.page import definitions, page, picture, table
 from fewlabel.reports.plots import box_plots, training_curves
 from fewlabel.reports.tables import MEAN, METRICS, UNITS, Row, count, format_score, summarize
@@ -70,7 +70,7 @@ def write_report(
     ]
     if sources:
         parts += ["<h2>Sources</h2>", definitions(sources, "wide")]
-    return replace_file(path, page(title, parts).encode())
+    return write_whole(path, page(title, parts).encode())
 
 
 def _headline(summary: Sequence[Row]) -> str:

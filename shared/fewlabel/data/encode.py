@@ -1,28 +1,15 @@
-"""Files that appear whole: bytes are written beside their target and renamed into place."""
+"""Encode JSON and NIfTI as bytes that depend on their content alone."""
 
 from __future__ import annotations
 
 import gzip
 import io
 import json
-import os
-from pathlib import Path
 from typing import Any
 
 import nibabel as nib
 import numpy as np
 from numpy.typing import NDArray
-
-
-def write_whole(path: Path, content: bytes) -> None:
-    """Write ``content`` to ``path`` so that a reader sees the old file or the new one, never a part of it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    try:
-        partial.write_bytes(content)
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 def json_bytes(value: Any) -> bytes:
