@@ -1,0 +1,63 @@
+# Each target sets up what it needs in a virtual environment of its own, .venv, and can be the first one that is called.
+SHELL := /bin/bash
+PYTHON ?= python3
+VENV ?= .venv
+# Where torch comes from; empty: the default index. For the build without CUDA, on Linux a tenth of the download:
+#   make demo TORCH_INDEX="--index-url https://download.pytorch.org/whl/cpu"
+TORCH_INDEX ?=
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
+BUNDLES := $(patsubst bundles/%/configs/train.json,%,$(wildcard bundles/*/configs/train.json))
+BENCHMARKS := $(wildcard tests/benchmarks/*.py)
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test test-slow check bench bundles docs clean
+.DELETE_ON_ERROR:
+
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+
+demo: $(VENV)/runtime.stamp ## Train the bundle mcsc on a synthetic cohort, score it and draw the result
+	$(BIN)/python -m monai.bundle run --config_file bundles/mcsc/configs/train.json
+
+test: $(VENV)/dev.stamp ## Run the tests, without the slow ones
+	$(BIN)/python -m pytest -m "not slow"
+
+test-slow: $(VENV)/dev.stamp ## Run the slow tests: whole trainings, commands of the documentation
+	$(BIN)/python -m pytest -m slow
+
+check: $(VENV)/dev.stamp ## Lint, check the format, the types, the imports between rooms and the documentation
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/mkdocs build --strict --quiet
+
+bench: $(VENV)/dev.stamp ## Measure speed and memory; each program prints a table
+	@for program in $(BENCHMARKS); do echo "== $$program"; $(BIN)/python $$program || exit 1; done
+
+bundles: $(VENV)/runtime.stamp ## Pack each bundle into dist/<name>_v<version>.zip, with the package inside
+	@for bundle in $(BUNDLES); do $(BIN)/fewlabel pack $$bundle --out dist || exit 1; done
+
+docs: $(VENV)/dev.stamp ## Build the documentation into site/, links checked
+	$(BIN)/mkdocs build --strict
+
+clean: ## Remove what the targets above build; trained weights and results in bundles/ stay
+	rm -rf $(VENV) build dist site shared/*.egg-info .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	find bundles shared tests -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# Two stamps: the demo needs neither mlflow nor mkdocs. A stamp is written last, so that an interrupted set-up is
+# taken up again, and is older than the files that say what to install when these change.
+$(VENV)/runtime.stamp: pyproject.toml constraints.txt
+	@$(PYTHON) -c "import sys; fits = (3, 10) <= sys.version_info[:2] <= (3, 12); \
+	sys.exit(None if fits else 'fewlabel needs Python 3.10, 3.11 or 3.12, but $(PYTHON) is %d.%d: name another one, for instance make demo PYTHON=python3.11' % sys.version_info[:2])"
+	@echo "setting up $(VENV); the first time this takes some minutes"
+	$(PYTHON) -m venv $(VENV)
+	$(PIP) $(TORCH_INDEX) --no-deps torch
+	$(PIP) setuptools
+	$(PIP) --no-build-isolation --editable .
+	@touch $@
+
+$(VENV)/dev.stamp: $(VENV)/runtime.stamp
+	$(PIP) --no-build-isolation --editable ".[dev]"
+	@touch $@
