@@ -55,14 +55,32 @@ def prepare(dataset: str, raw: str, out: str, allow_missing: bool | str = False)
     preparations = {"acdc": prepare_acdc}
     if dataset not in preparations:
         raise ValueError(f"dataset is {dataset!r}, but the known ones are {', '.join(sorted(preparations))}")
+    preparations[dataset](str(raw), str(out), allow_missing=_truth("allow_missing", allow_missing))
+
+
+def pack(bundle: str, out: str = "dist", weights: bool | str = True) -> None:
+    """Pack a bundle and this package into one zip, which runs where fewlabel is not installed.
+
+    Args:
+        bundle: The bundle's name or folder.
+        out: The folder of the zip.
+        weights: Take the trained weights along, if there are any.
+
+    """
+    from fewlabel.bundle.pack import pack_bundle
+
+    print(pack_bundle(str(bundle), str(out), _truth("weights", weights)))
+
+
+def _truth(name: str, value: bool | str) -> bool:
     # Fire reads `true` as a word and `True` as a truth value.
-    allowed = {"true": True, "false": False}.get(str(allow_missing).lower())
-    if allowed is None:
-        raise ValueError(f"allow_missing is {allow_missing!r}, but it must be true or false")
-    preparations[dataset](str(raw), str(out), allow_missing=allowed)
+    known = {"true": True, "false": False}
+    if str(value).lower() not in known:
+        raise ValueError(f"{name} is {value!r}, but it must be true or false")
+    return known[str(value).lower()]
 
 
-COMMANDS = {"check": check, "phantom": phantom, "prepare": prepare}
+COMMANDS = {"check": check, "pack": pack, "phantom": phantom, "prepare": prepare}
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -1,9 +1,10 @@
-"""What a bundle's JSON needs from the world around it: where it lies, and which cases it works on."""
+"""What a bundle's JSON needs from the world around it: where it lies, and which cases it works on; and its zip."""
 
 from fewlabel.bundle.cases import BundleCohort
 from fewlabel.bundle.errors import explain_errors
 from fewlabel.bundle.images import find_images
+from fewlabel.bundle.pack import pack_bundle
 from fewlabel.bundle.root import find_root
 from fewlabel.bundle.weights import trained_with
 
-__all__ = ["BundleCohort", "explain_errors", "find_images", "find_root", "trained_with"]
+__all__ = ["BundleCohort", "explain_errors", "find_images", "find_root", "pack_bundle", "trained_with"]
