@@ -161,3 +161,11 @@ def test_arguments_that_do_not_fit_are_errors_with_their_values() -> None:
         UNet(upsample="nearest")
     with pytest.raises(ValueError, match=r"multiples of 8, got \(12, 24\)"):
         UNet(channels=(12, 24), dropout=(0.0, 0.0), norm="group")
+
+
+def test_a_xavier_head_has_the_spread_of_xaviers_normal_distribution() -> None:
+    torch.manual_seed(0)
+    weights = torch.cat([UNet(num_classes=9, xavier_head=True).head.weight.flatten() for _ in range(20)])
+
+    # sqrt(2 / (fan_in + fan_out)) of a 3x3 convolution from 16 to 9 channels; 25,920 draws: 2 % is four deviations
+    assert weights.std().item() == pytest.approx((2 / (9 * 16 + 9 * 9)) ** 0.5, rel=0.02)

@@ -83,11 +83,17 @@ def labeled_part(batch: Batch) -> Mapping[str, Any]:
     """Return the labeled half of a batch.
 
     Raises:
-        ValueError: there is none.
+        ValueError: there is none, or it lacks its images or their labels.
     """
-    labeled = batch["labeled"]
+    labeled = batch.get("labeled")
     if labeled is None:
         raise ValueError("the batch has no labeled part; every method learns from labeled images too")
+    missing = {"image", "label"} - set(labeled)
+    if missing:
+        raise ValueError(
+            f"the labeled part of the batch lacks {sorted(missing)}, it has {sorted(labeled)}; check the keys of the "
+            "labeled dataset's transforms"
+        )
     return labeled
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from fewlabel.losses import balanced_contrastive
@@ -38,10 +37,13 @@ class MCSC(Method):
             at full resolution and the one at an eighth of it.
         warmup: share of the training in which unlabeled slices stay out of the contrast, while their pseudo-labels
             mean nothing yet. Released code: 3000 of 40000 iterations; the thesis does not mention it.
-        groups_per_step: contrast a random subset of at most this many groups per scale; None takes all.
+        groups_per_step: contrast a random subset of at most this many groups per scale, of those that
+            ``skip_background`` leaves; None takes all.
         patches: how patches cover a map, see :func:`fewlabel.sampling.patches.patch_starts`; "published" for the
             released code's.
         skip_background: leave out groups without any foreground pixel, as the released code does.
+        cross_labels: sort a network's unlabeled pixels by the *other* network's classes; False for its own, the
+            ablation of thesis table 4.3.
         temperature: of the contrast.
         passes: "joint" or "separate", see :func:`fewlabel.methods.students.look`.
 
@@ -58,19 +60,21 @@ class MCSC(Method):
         groups_per_step: int | None = None,
         patches: str = "whole",
         skip_background: bool = True,
+        cross_labels: bool = True,
         temperature: float = 0.1,
         passes: str = "joint",
     ) -> None:
         super().__init__()
         # JSON has no integer keys
         sizes = {1: 19, 8: 14} if patch_sizes is None else {int(k): int(v) for k, v in patch_sizes.items()}
-        self._check(sizes, warmup, groups_per_step, patches, cnn, transformer)
+        _check_scales(sizes, cnn, transformer)
+        _check_contrast(warmup, groups_per_step, patches, temperature)
         self.cnn, self.transformer = cnn, transformer
         self.projectors = nn.ModuleDict(
             {
                 str(stride): ContrastProjector(
-                    cnn.feature_channels[stride],  # type: ignore[index, operator]
-                    transformer.feature_channels[stride],  # type: ignore[index, operator]
+                    _channels(cnn)[stride],
+                    _channels(transformer)[stride],
                     # the Transformer's full-resolution map has been through its own normalization
                     norm_b=stride != 1,
                 )
@@ -78,66 +82,71 @@ class MCSC(Method):
             }
         )
         self.patch_sizes, self.warmup, self.groups_per_step = sizes, warmup, groups_per_step
-        self.patches, self.skip_background, self.temperature = patches, skip_background, temperature
+        self.patches, self.skip_background, self.cross_labels = patches, skip_background, cross_labels
+        self.temperature = temperature
         self.passes = check_passes(passes)
         self._terms = CrossTeachingTerms()
 
     def forward(self, batch: Batch, progress: float = 0.0) -> dict[str, Tensor]:
         """Return the loss terms, see :meth:`Method.forward`."""
         labeled, unlabeled = labeled_part(batch), unlabeled_images(batch)
-        label = labeled["label"]
+        label: Tensor = labeled["label"]
         cnn = look(self.cnn, labeled["image"], unlabeled, self.passes)  # type: ignore[arg-type]
         transformer = look(self.transformer, labeled["image"], unlabeled, self.passes)  # type: ignore[arg-type]
         used = len(label) if progress < self.warmup else len(cnn.logits)
         # crossed: each network's pixels are sorted by what the other one sees
-        labels_cnn = torch.cat([label, hard_labels(transformer.unlabeled).to(label.dtype)])[:used]
-        labels_transformer = torch.cat([label, hard_labels(cnn.unlabeled).to(label.dtype)])[:used]
-        contrast = [
-            self._contrast(stride, cnn, transformer, torch.cat([labels_cnn, labels_transformer]))
-            for stride in self.patch_sizes
-        ]
+        seen_by = (transformer, cnn) if self.cross_labels else (cnn, transformer)
+        labels = torch.cat([torch.cat([label.long(), hard_labels(view.unlabeled)])[:used] for view in seen_by])
+        contrast = [self._contrast(stride, cnn, transformer, labels) for stride in self.patch_sizes]
         return {**self._terms(cnn, transformer, label), "contrast": torch.stack(contrast).sum()}
 
     def _contrast(self, stride: int, cnn: View, transformer: View, labels: Tensor) -> Tensor:
         """Return the contrast at one scale; labels (2N, 1, H, W) belong to N maps of each network, CNN first."""
         num, patch = len(labels) // 2, self.patch_sizes[stride]
         maps_a, maps_b = cnn.features[stride][:num], transformer.features[stride][:num]
-        labels = F.interpolate(labels.float(), maps_a.shape[-2:], mode="nearest-exact").long()
-        corners = patch_corners(*maps_a.shape[-2:], patch, self.patches)
+        # nearest neighbor: of each stride x stride pixels the one beside the center
+        labels = labels[..., stride // 2 :: stride, stride // 2 :: stride]
+        corners = patch_corners(maps_a.shape[-2], maps_a.shape[-1], patch, self.patches)
         # dealt on the CPU from the run's random state, so that every device sees the same groups
-        order = deal_patches(2 * num, len(corners), self.groups_per_step, None)
-        corners = corners[order]
+        corners = corners[deal_patches(2 * num, len(corners))].to(labels.device)
         classes = cut_patches(labels, corners, patch).flatten(1)
         if self.skip_background:
             keep = (classes > 0).any(dim=1)
-            corners, classes = corners[keep.to(corners.device)], classes[keep]
-        if len(classes) == 0:
-            return cnn.logits.new_zeros(())
-        # a 1x1 convolution sees single pixels: projecting the patches equals cutting the projected maps
+            corners, classes = corners[keep], classes[keep]
+        corners, classes = corners[: self.groups_per_step], classes[: self.groups_per_step]
+        # a 1x1 convolution sees single pixels: projecting the patches equals cutting the projected maps; with no group
+        # left the graph still reaches the projectors, which distributed training demands
         cut_a, cut_b = cut_patches(maps_a, corners[:, :num], patch), cut_patches(maps_b, corners[:, num:], patch)
         pixels_a, pixels_b = self.projectors[str(stride)](cut_a.flatten(0, 1), cut_b.flatten(0, 1))
         groups = [p.unflatten(0, (len(classes), num)).movedim(2, -1).flatten(1, 3) for p in (pixels_a, pixels_b)]
         return balanced_contrastive(torch.cat(groups, dim=1), classes, self.temperature)
 
-    @staticmethod
-    def _check(
-        sizes: Mapping[int, int],
-        warmup: float,
-        groups_per_step: int | None,
-        patches: str,
-        cnn: nn.Module,
-        transformer: nn.Module,
-    ) -> None:
-        for network in (cnn, transformer):
-            missing = set(sizes) - set(getattr(network, "feature_channels", {}))
-            if missing:
-                raise ValueError(
-                    f"{type(network).__name__} has no feature maps at the strides {sorted(missing)} of patch_sizes; "
-                    f"it has them at {sorted(getattr(network, 'feature_channels', {}))}"
-                )
-        if not 0 <= warmup <= 1:
-            raise ValueError(f"warmup is a share of the training in [0, 1], got {warmup}")
-        if groups_per_step is not None and groups_per_step < 1:
-            raise ValueError(f"groups_per_step must be at least 1, or None for all groups, got {groups_per_step}")
-        if patches not in COVERAGES:
-            raise ValueError(f"patches must be one of {COVERAGES}, got {patches!r}")
+
+def _channels(network: nn.Module) -> dict[int, int]:
+    """Channels of a network's maps by stride, empty for a network that shows none."""
+    channels: dict[int, int] = getattr(network, "feature_channels", {})
+    return channels
+
+
+def _check_scales(sizes: Mapping[int, int], cnn: nn.Module, transformer: nn.Module) -> None:
+    if not sizes or min(sizes.values()) < 1:
+        raise ValueError(f"patch_sizes needs at least one scale, and patches of at least 1 pixel, got {dict(sizes)}")
+    for network in (cnn, transformer):
+        offered = _channels(network)
+        missing = set(sizes) - set(offered)
+        if missing:
+            raise ValueError(
+                f"{type(network).__name__} has no feature maps at the strides {sorted(missing)} of patch_sizes; "
+                f"it has them at {sorted(offered)}"
+            )
+
+
+def _check_contrast(warmup: float, groups_per_step: int | None, patches: str, temperature: float) -> None:
+    if not 0 <= warmup <= 1:
+        raise ValueError(f"warmup is a share of the training in [0, 1], got {warmup}")
+    if groups_per_step is not None and groups_per_step < 1:
+        raise ValueError(f"groups_per_step must be at least 1, or None for all groups, got {groups_per_step}")
+    if patches not in COVERAGES:
+        raise ValueError(f"patches must be one of {COVERAGES}, got {patches!r}")
+    if not temperature > 0:
+        raise ValueError(f"temperature must be positive, got {temperature}")

@@ -85,6 +85,8 @@ class UNet(nn.Module):
             "instance" also removes an image's contrast and needs a coarsest map of more than one pixel in training.
         upsample: "bilinear" as in the released code of these studies (1,813,764 parameters), or "transposed", the
             learned 2x2 upsampling that their texts and many re-implementations suggest (1,944,324).
+        xavier_head: draw the head's weights from Xavier's normal distribution, as in the released MCSC code, instead
+            of PyTorch's default.
 
     Attributes:
         feature_channels: channels of the decoder's maps by stride, {8: 128, 4: 64, 2: 32, 1: 16} by default.
@@ -111,6 +113,7 @@ class UNet(nn.Module):
         dropout: Sequence[float] = (0.05, 0.1, 0.2, 0.3, 0.5),
         norm: str = "batch",
         upsample: str = "bilinear",
+        xavier_head: bool = False,
     ) -> None:
         super().__init__()
         _check_arguments(channels, dropout, norm, upsample)
@@ -123,6 +126,8 @@ class UNet(nn.Module):
         coarse_to_fine = list(reversed(channels))
         self.decoder = nn.ModuleList(UpBlock(coarse, fine, norm, upsample) for coarse, fine in pairwise(coarse_to_fine))
         self.head = nn.Conv2d(channels[0], num_classes, kernel_size=3, padding=1)
+        if xavier_head:
+            nn.init.xavier_normal_(self.head.weight)
         self.stride = 2 ** (len(channels) - 1)
         self.feature_channels: dict[int, int] = {
             2**level: channels[level] for level in reversed(range(len(channels) - 1))

@@ -32,7 +32,9 @@ def patch_starts(size: int, patch: int, coverage: str = "whole") -> list[int]:
     if coverage not in COVERAGES:
         raise ValueError(f"coverage must be one of {COVERAGES}, got {coverage!r}")
     if not 0 < patch <= size:
-        raise ValueError(f"a patch of {patch} pixels does not fit into a map of {size}")
+        raise ValueError(
+            f"a patch of {patch} pixels does not fit into a map of {size}: give a patch size from 1 to {size}"
+        )
     if coverage != "whole":
         count = max(size // patch - (coverage == "published"), 1)
         return [patch * k for k in range(count)]
@@ -46,20 +48,18 @@ def patch_corners(height: int, width: int, patch: int, coverage: str = "whole") 
     return torch.cartesian_prod(torch.tensor(rows), torch.tensor(columns))
 
 
-def deal_patches(num_maps: int, num_patches: int, num_groups: int | None, generator: torch.Generator | None) -> Tensor:
-    """Return which patch of each map goes into which group, (groups, maps).
+def deal_patches(num_maps: int, num_patches: int, generator: torch.Generator | None = None) -> Tensor:
+    """Return which patch of each map goes into which group, (groups, maps); as many groups as patches.
 
     Each map's patches are shuffled on their own; group g gets the g-th of every map. So a group compares different
-    places of different slices, and all groups together use every patch once.
+    places of different slices, and all groups together use every patch once. The first groups are a random subset.
 
     Args:
         num_maps: maps.
         num_patches: patches per map.
-        num_groups: keep this many groups only, a random subset; None keeps all.
         generator: source of randomness on the CPU; None for PyTorch's own.
     """
-    order = torch.stack([torch.randperm(num_patches, generator=generator) for _ in range(num_maps)], dim=1)
-    return order if num_groups is None else order[:num_groups]
+    return torch.stack([torch.randperm(num_patches, generator=generator) for _ in range(num_maps)], dim=1)
 
 
 def cut_patches(maps: Tensor, corners: Tensor, patch: int) -> Tensor:
