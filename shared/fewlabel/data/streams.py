@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from monai.data import MetaTensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from fewlabel.data.slices import SliceDataset
@@ -44,6 +45,10 @@ class StreamSampler(Sampler[list[tuple[int, int]]]):
     ) -> None:
         if length < 1 or batch_size < 1:
             raise ValueError(f"a stream needs at least one item and one per batch, got {length} and {batch_size}")
+        if seed < 0:
+            raise ValueError(f"seed must be 0 or more, got {seed}")
+        if not 0 <= rank < world_size:
+            raise ValueError(f"rank must be one of 0 .. {world_size - 1}, got {rank}")
         self.length, self.batch_size = length, batch_size
         self.seed, self.stream, self.first_batch = seed, stream, first_batch
         self.rank, self.world_size = rank, world_size
@@ -83,7 +88,8 @@ class TwoStreamLoader:
         pin_memory: page-locked batches, for CUDA.
 
     Raises:
-        ValueError: no labeled item, or sizes below 1.
+        ValueError: no labeled item, sizes below 1, or a negative seed; while running, items of a batch that don't
+            fit together.
 
     """
 
@@ -105,6 +111,8 @@ class TwoStreamLoader:
                 "labeled_batch_size and steps_per_epoch must be at least 1 and unlabeled_batch_size at least 0, got "
                 f"{labeled_batch_size}, {steps_per_epoch} and {unlabeled_batch_size}"
             )
+        if seed < 0:
+            raise ValueError(f"seed must be 0 or more, got {seed}")
         self.labeled, self.unlabeled = labeled, unlabeled
         self.labeled_batch_size, self.unlabeled_batch_size = labeled_batch_size, unlabeled_batch_size
         self.steps_per_epoch, self.seed = steps_per_epoch, seed
@@ -125,22 +133,32 @@ class TwoStreamLoader:
             yield batch
 
     def state_dict(self) -> dict[str, int]:
-        """Return the number of steps served."""
-        return {"step": self.step, "seed": self.seed}
+        """Return the number of steps served, and what the order of the data depends on."""
+        return {"step": self.step, **self._order()}
 
     def load_state_dict(self, state: dict[str, int]) -> None:
         """Continue after ``state["step"]`` steps; takes effect at the next ``iter()``.
 
         Raises:
-            ValueError: the state belongs to a run with another seed.
+            ValueError: the state belongs to a run with another seed, other batch sizes or other data.
 
         """
-        if state["seed"] != self.seed:
-            raise ValueError(
-                f"the checkpoint was made with seed {state['seed']}, this run has seed {self.seed}: "
-                f"resume with --seed {state['seed']}, or start afresh without --resume"
-            )
+        for name, now in self._order().items():
+            if state[name] != now:
+                raise ValueError(
+                    f"the checkpoint was made with {name} {state[name]}, this run has {name} {now}: resume with the "
+                    f"settings and the data that the training was started with, or start afresh without --resume"
+                )
         self.step = state["step"]
+
+    def _order(self) -> dict[str, int]:
+        return {
+            "seed": self.seed,
+            "labeled_slices": len(self.labeled),
+            "unlabeled_slices": 0 if self.unlabeled is None else len(self.unlabeled),
+            "labeled_batch_size": self.labeled_batch_size,
+            "unlabeled_batch_size": self.unlabeled_batch_size,
+        }
 
     def _stream(self, dataset: Dataset[Any] | None, batch_size: int, stream: int) -> Iterator[dict[str, Any]]:
         distributed = torch.distributed.is_available() and torch.distributed.is_initialized()
@@ -169,10 +187,27 @@ class TwoStreamLoader:
 def _collate(items: list[dict[str, Any]]) -> dict[str, Any]:
     """Stack tensors as plain tensors; everything else becomes a list."""
     batch: dict[str, Any] = {}
+    for item in items[1:]:
+        if item.keys() != items[0].keys():
+            raise ValueError(
+                f"the items of a stream must have the same keys: {_name(items[0])} has {sorted(items[0])}, "
+                f"{_name(item)} has {sorted(item)}; keep labeled and unlabeled items in streams of their own"
+            )
     for key in items[0]:
         values = [item[key] for item in items]
-        if isinstance(values[0], torch.Tensor):
-            batch[key] = torch.stack([torch.as_tensor(v).as_subclass(torch.Tensor) for v in values])
-        else:
-            batch[key] = values
+        batch[key] = _stack(key, values, items) if isinstance(values[0], torch.Tensor) else values
+    affines = [item["image"].affine for item in items if isinstance(item.get("image"), MetaTensor)]
+    if len(affines) == len(items):
+        batch["affine"] = torch.stack(affines)
     return batch
+
+
+def _stack(key: str, values: list[torch.Tensor], items: list[dict[str, Any]]) -> torch.Tensor:
+    if len({value.shape for value in values}) > 1:
+        shapes = {_name(item): tuple(value.shape) for item, value in zip(items, values, strict=True)}
+        raise ValueError(f"the {key}s of a batch differ in shape: {shapes}; resize them, or use batches of one")
+    return torch.stack([value.as_subclass(torch.Tensor) for value in values])
+
+
+def _name(item: dict[str, Any]) -> str:
+    return f"{item.get('volume', 'an item')}, slice {item.get('slice', '?')}"
