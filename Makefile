@@ -1,5 +1,6 @@
 # Each target sets up what it needs in a virtual environment of its own, .venv, and can be the first one that is called.
 SHELL := /bin/bash
+export NO_MKDOCS_2_WARNING := 1
 PYTHON ?= python3
 VENV ?= .venv
 # Where torch comes from; empty: the default index. For the build without CUDA, on Linux a tenth of the download:

@@ -1,0 +1,138 @@
+from __future__ import annotations
+
+import inspect
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from functools import reduce
+from pathlib import Path
+
+import pytest
+from documented import DOCUMENTS, PAGES, ROOT, Command, commands
+
+from fewlabel.cli import COMMANDS, main
+from fewlabel.data.phantom import write_phantom
+
+ALL = [command for document in DOCUMENTS for command in commands(document)]
+OF_FEWLABEL = [command for command in ALL if command.fewlabel is not None]
+OF_BUNDLES = [command for command in ALL if command.launcher is not None]
+RUN_BY_MONAI = {"config_file", "tracking", "ckpt_file", "filepath", "bundle_root", "meta_file", "logging_file"}
+SHRUNK = {
+    "size": "64", "steps": "2", "steps_per_epoch": "1", "labeled_batch_size": "1", "unlabeled_batch_size": "1",
+    "patch_sizes": "{'1': 8, '8': 4}", "groups_per_step": "1",
+}  # fmt: skip
+
+
+def merged(command: Command) -> dict[str, object]:
+    files = [json.loads((ROOT / path).read_text()) for path in command.configs]
+    return reduce(lambda below, above: {**below, **above}, files)
+
+
+def test_the_readme_shows_the_two_commands_that_set_everything_up_first() -> None:
+    shown = [" ".join(command.words) for command in commands(ROOT / "README.md")]
+    assert shown[:2] == ["make demo", "make test"]
+
+
+@pytest.mark.parametrize("command", ALL, ids=str)
+def test_a_documented_command_is_of_a_kind_that_these_tests_check(command: Command) -> None:
+    known = command.fewlabel is not None or command.launcher is not None
+    assert known or command.words[0] == "make" or command.words in {("source", ".venv/bin/activate")}
+
+
+@pytest.mark.parametrize("command", [command for command in ALL if command.words[0] == "make"], ids=str)
+def test_a_documented_target_is_in_the_makefile(command: Command) -> None:
+    targets = re.findall(r"^([a-z-]+):.*## ", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    assert set(command.words[1:]) <= set(targets)
+
+
+@pytest.mark.parametrize("command", OF_FEWLABEL, ids=str)
+def test_a_documented_command_of_fewlabel_has_the_arguments_that_it_takes(command: Command) -> None:
+    name, *arguments = command.fewlabel or []
+    options = [word.removeprefix("--") for word in arguments if word.startswith("--")]
+    values = [arguments[arguments.index(f"--{option}") + 1] for option in options]
+    positional = [word for word in arguments if not word.startswith("--") and word not in values]
+    inspect.signature(COMMANDS[name]).bind(*positional, **dict(zip(options, values, strict=True)))
+
+
+@pytest.mark.parametrize("command", OF_BUNDLES, ids=str)
+def test_a_documented_run_names_configs_that_exist_and_overrides_keys_that_exist(command: Command) -> None:
+    config = merged(command)
+    for key in set(command.options) - RUN_BY_MONAI:
+        place: object = config
+        for part in key.split("#"):
+            assert isinstance(place, dict), f"{key} reaches below a value"
+            assert part in place, f"{key} is no key of {[str(path) for path in command.configs]}"
+            place = place[part]
+
+
+def test_the_documented_commands_of_fewlabel_work_in_their_order(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    ran = set()
+    for page in PAGES:
+        for command in commands(page):
+            arguments = [word.replace("/data/", f"{tmp_path}/data/") for word in command.fewlabel or []]
+            if arguments and arguments[0] != "prepare":  # needs the real download
+                weights = ["--weights", "false"] if arguments[0] == "pack" else []
+                main([*arguments, *weights])
+                ran.add(arguments[0])
+    assert ran == {"phantom", "check", "pack"}
+    assert (tmp_path / "data" / "phantom" / "splits.json").is_file()
+    assert sorted(path.name.split("_v")[0] for path in (tmp_path / "dist").iterdir()) == ["mcsc", "supervised"]
+
+
+@pytest.mark.parametrize(
+    "document", [*PAGES, ROOT / "CHANGELOG.md"], ids=lambda path: path.relative_to(ROOT).as_posix()
+)
+def test_a_link_to_a_file_leads_somewhere(document: Path) -> None:
+    links = re.findall(r"\]\(([^)#\s]+)(?:#[^)]*)?\)", document.read_text())
+    missing = [link for link in links if "://" not in link and not (document.parent / link).exists()]
+    assert not missing
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3600)
+def test_the_documented_runs_train_evaluate_and_segment(tmp_path: Path) -> None:
+    """Each in a process of its own, as typed but for the paths, with two steps on small slices of a phantom."""
+    data = write_phantom(tmp_path / "data" / "acdc", cases=12)
+    shutil.copytree(data / "imagesTs", tmp_path / "data" / "new_scans")
+    done: set[tuple[str, ...]] = set()
+    # training.md last: it ends with other networks than the ones that the other pages evaluate
+    for page in (ROOT / "README.md", ROOT / "docs" / "evaluation.md", ROOT / "docs" / "training.md"):
+        for command in commands(page):
+            if command.launcher is not None and command.words not in done:
+                done.add(command.words)
+                _run(command, tmp_path)
+    assert len(done) >= 10
+
+
+def _run(command: Command, folder: Path) -> None:
+    launcher = command.launcher or []
+    torchrun = ["-m", "torch.distributed.run", *launcher[1:]] if launcher[0] == "torchrun" else []
+    options = {key: value.replace("/data/", f"{folder}/data/") for key, value in command.options.items()}
+    kind = "_".join(path.stem for path in command.configs if path.stem != "evaluate")
+    kind += "" if "dataset_dir" in options else "_demo"
+    if kind == "inference":
+        options |= {"checkpoint": str(folder / "train" / "models" / "model.pt"), "output_dir": str(folder / kind)}
+    else:
+        options |= {"output_dir": str(folder / kind / "eval"), "ckpt_dir": str(folder / kind / "models")}
+        # a run that is resumed has one more step to do
+        shrunk = {**SHRUNK, "steps": "3" if "resume" in options else "2"}
+        settings = merged(command)
+        blocks = {name: block for name in ("paper", "demo") if isinstance(block := settings[name], dict)}
+        options |= {
+            f"{name}#{key}": value for name, block in blocks.items() for key, value in shrunk.items() if key in block
+        }
+        options["num_workers"] = "0"
+    words = [word for key, value in options.items() for word in (f"--{key}", value)]
+    done = subprocess.run(
+        [sys.executable, *torchrun, "-m", "monai.bundle", "run", *words],
+        cwd=ROOT, env={**os.environ, "OMP_NUM_THREADS": "1"}, capture_output=True, text=True, timeout=900, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, f"{command}\n{done.stdout[-3000:]}\n{done.stderr[-3000:]}"
+    made = folder / kind if kind == "inference" else folder / kind / "eval" / "summary.txt"
+    assert made.is_file() or any(made.glob("*.nii.gz")), f"{command} made nothing"
