@@ -9,7 +9,7 @@ TORCH_INDEX ?=
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
 BUNDLES := $(patsubst bundles/%/configs/train.json,%,$(wildcard bundles/*/configs/train.json))
-BENCHMARKS := $(wildcard tests/benchmarks/*.py)
+BENCHMARKS = $(shell grep -l __main__ tests/benchmarks/*.py)
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test test-slow check bench bundles docs clean
@@ -54,8 +54,8 @@ $(VENV)/runtime.stamp: pyproject.toml constraints.txt
 	sys.exit(None if fits else 'fewlabel needs Python 3.10, 3.11 or 3.12, but $(PYTHON) is %d.%d: name another one, for instance make demo PYTHON=python3.11' % sys.version_info[:2])"
 	@echo "setting up $(VENV); the first time this takes some minutes"
 	$(PYTHON) -m venv $(VENV)
-	$(PIP) $(TORCH_INDEX) --no-deps torch
 	$(PIP) setuptools
+	$(PIP) $(TORCH_INDEX) --no-deps torch
 	$(PIP) --no-build-isolation --editable .
 	@touch $@
 
