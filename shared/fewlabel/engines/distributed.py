@@ -48,5 +48,5 @@ def distribute(method: nn.Module, sync_batch_norm: bool = False) -> DistributedD
             raise ValueError("sync_batch_norm needs CUDA devices; leave it false on the CPU")
         # in place, module by module: handlers and evaluator hold the same networks
         for name, child in list(method.named_children()):
-            setattr(method, name, nn.SyncBatchNorm.convert_sync_batchnorm(child))
+            setattr(method, name, nn.SyncBatchNorm.convert_sync_batchnorm(child))  # type: ignore[no-untyped-call]
     return DistributedDataParallel(method, device_ids=[device] if device.type == "cuda" else None)

@@ -9,15 +9,17 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-import nibabel as nib
 import numpy as np
 from ignite.engine import Events
 from monai.engines import Evaluator
+from nibabel.affines import voxel_sizes
 from torch import nn
 
+from fewlabel.atomic import write_whole
 from fewlabel.data import read_volume
 from fewlabel.handlers.history import read_history
 from fewlabel.handlers.models import load_network
+from fewlabel.handlers.processes import is_main_process, wait_for_all
 from fewlabel.handlers.scoring import CaseScores
 from fewlabel.reports import CaseView, case_picture, format_table, summarize, write_report, write_scores_csv
 from fewlabel.version import __version__
@@ -30,7 +32,8 @@ class Evaluation:
 
     Both the last checkpoint and the best on validation are scored, each under both protocols, so that nobody has to
     guess which one a number belongs to. Into ``output_dir`` go ``scores.csv`` (a row per volume, class, checkpoint and
-    protocol), ``summary.txt``, ``report.html``, ``cases.png`` and ``predictions/<checkpoint>/``.
+    protocol), ``summary.txt``, ``report.html``, ``cases.png`` and ``predictions/<checkpoint>/``. Of several processes
+    all segment, since the evaluator's metrics wait for each other, and the main one writes.
 
     Args:
         evaluator: runs over the cases; its output holds one-hot ``pred`` and ``label``.
@@ -65,15 +68,18 @@ class Evaluation:
 
     def run(self) -> str:
         """Do it, print the summary table and return it."""
+        wait_for_all()  # the main process may still be writing the checkpoints
         if not self.evaluator.state.epoch_length:
             _log.warning("there are no cases to score: no table and no report")
             return ""
         scored = {name: self._score(name, path) for name, path in self.checkpoints.items()}
+        if not is_main_process():
+            return ""
         rows = [row for scores in scored.values() for row in scores.rows]
         views = self._views(next(iter(scored.values())))
         write_scores_csv(rows, self.output_dir / "scores.csv")
         table = format_table(summarize(rows))
-        (self.output_dir / "summary.txt").write_text(table + "\n")
+        write_whole(self.output_dir / "summary.txt", (table + "\n").encode())
         write_report(
             self.output_dir / "report.html",
             title=self.title,
@@ -90,18 +96,20 @@ class Evaluation:
     def _score(self, name: str, path: Path) -> CaseScores:
         load_network(self.network, path)
         scores = CaseScores(name, self.labels, self.output_dir / "predictions" / name)
+        if not is_main_process():
+            self.evaluator.run()
+            return scores
         with self.evaluator.add_event_handler(Events.ITERATION_COMPLETED, scores):
             self.evaluator.run()
         return scores
 
     def _views(self, scores: CaseScores) -> list[CaseView]:
         """Return the worst, the median and the best case by mean strict Dice; nan counts as the worst."""
-        dice = {
-            volume: _mean([row["dice"] for row in scores.rows if row["volume"] == volume and row["protocol"] == "strict"])
-            for volume in scores.files
-        }
+        strict = [row for row in scores.rows if row["protocol"] == "strict"]
+        dice = {name: _mean([row["dice"] for row in strict if row["volume"] == name]) for name in scores.files}
         order = sorted(dice, key=lambda volume: (not np.isnan(dice[volume]), dice[volume]))
-        chosen = {order[0]: "worst", order[-1]: "best", order[len(order) // 2]: "median"}
+        chosen = {order[0]: "worst", order[-1]: "best"}
+        chosen.setdefault(order[len(order) // 2], "median")
         return [self._view(volume, rank, dice[volume], scores.files[volume]) for volume, rank in chosen.items()]
 
     def _view(self, volume: str, rank: Any, dice: float, files: Mapping[str, Path]) -> CaseView:
@@ -114,7 +122,7 @@ class Evaluation:
             image=arrays["image"][0].swapaxes(0, 1),
             prediction=arrays["prediction"][0].swapaxes(0, 1),
             reference=arrays["label"][0].swapaxes(0, 1),
-            spacing=[nib.affines.voxel_sizes(arrays["image"][1])[axis] for axis in (1, 0, 2)],
+            spacing=[voxel_sizes(arrays["image"][1])[axis] for axis in (1, 0, 2)],
             labels=self.labels,
         )
 

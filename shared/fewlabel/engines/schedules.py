@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
@@ -15,7 +15,8 @@ class PolynomialWarmup(LambdaLR):
     :math:`lr \cdot (1 - (t - t_w) / (T - t_w))^{power}` afterwards; it is stepped once per training step.
 
     Args:
-        optimizer: its groups are told apart by their ``name``, see :meth:`fewlabel.methods.base.Method.parameter_groups`.
+        optimizer: its groups are told apart by their ``name``, see
+            :meth:`fewlabel.methods.base.Method.parameter_groups`.
         total_steps: T, steps of the whole training.
         power: exponent of the decay.
         warmup: share of the training :math:`t_w / T` by group name; groups not named start at their full rate.
@@ -38,18 +39,18 @@ class PolynomialWarmup(LambdaLR):
         if total_steps < 1 or any(not 0 <= share < 1 for share in shares.values()):
             raise ValueError(f"need total_steps >= 1 and warmup shares in [0, 1), got {total_steps} and {shares}")
 
-        def factor(name: str) -> _Factor:
-            return _Factor(total_steps, power, round(shares.get(name, 0.0) * total_steps))
+        super().__init__(
+            optimizer, [_factor(total_steps, power, round(shares.get(name, 0.0) * total_steps)) for name in names]
+        )
 
-        super().__init__(optimizer, [factor(name) for name in names])
 
+def _factor(total_steps: int, power: float, warmup_steps: int) -> Callable[[int], float]:
+    # a function, not an object: LambdaLR would save an object's settings and put them over those of a resumed run
+    def factor(step: int) -> float:
+        if step < warmup_steps:
+            return (step + 1) / warmup_steps
+        # a warm-up close to 1 may round to all steps of a short training
+        done = (step - warmup_steps) / max(total_steps - warmup_steps, 1)
+        return float(max(1 - done, 0.0) ** power)
 
-class _Factor:
-    def __init__(self, total_steps: int, power: float, warmup_steps: int) -> None:
-        self.total_steps, self.power, self.warmup_steps = total_steps, power, warmup_steps
-
-    def __call__(self, step: int) -> float:
-        if step < self.warmup_steps:
-            return (step + 1) / self.warmup_steps
-        done = (step - self.warmup_steps) / (self.total_steps - self.warmup_steps)
-        return float(max(1 - done, 0.0) ** self.power)
+    return factor

@@ -16,7 +16,7 @@ from torch.optim.lr_scheduler import LRScheduler
 from fewlabel.engines.weights import Weight, as_weights
 
 
-class SemiSupervisedTrainer(Trainer):  # type: ignore[misc]
+class SemiSupervisedTrainer(Trainer):
     """Train a method: sum its weighted loss terms, and step its optimizers and schedules.
 
     The engine knows no method: it moves the batch, asks the method for named terms, and stops with the name of the
@@ -61,6 +61,10 @@ class SemiSupervisedTrainer(Trainer):  # type: ignore[misc]
             raise ValueError(f"clip_norm must be positive, or None for no clipping, got {clip_norm}")
         if epoch_length is None and isinstance(train_data_loader, Sized):
             epoch_length = len(train_data_loader)
+        if epoch_length is None or epoch_length < 1:
+            raise ValueError(
+                f"an epoch needs at least one step, got {epoch_length}; give epoch_length, the loader has no length"
+            )
         # set before the base class attaches the handlers, which read them
         self.method = method
         self.optimizers: tuple[Optimizer, ...] = ensure_tuple(optimizer)
@@ -85,7 +89,7 @@ class SemiSupervisedTrainer(Trainer):  # type: ignore[misc]
     def progress(self) -> float:
         """Share of the training that was done when the current step began, in [0, 1]."""
         steps = self.state.max_epochs * self.state.epoch_length
-        return min(max(self.state.iteration - 1, 0) / steps, 1.0)
+        return float(min(max(self.state.iteration - 1, 0) / steps, 1.0))
 
     def _iteration(self, engine: SemiSupervisedTrainer, batchdata: Mapping[str, Any]) -> dict[str, Any]:
         batch = _move(batchdata, self.state.device)
@@ -118,10 +122,10 @@ class SemiSupervisedTrainer(Trainer):  # type: ignore[misc]
         values = torch.stack([term.float() for term in terms.values()])
         finite = torch.isfinite(values)
         if not finite.all():
-            broken = [name for name, ok in zip(terms, finite.tolist(), strict=True) if not ok]
+            broken = ", ".join(name for name, ok in zip(terms, finite.tolist(), strict=True) if not ok)
             raise ValueError(
-                f"loss term {', '.join(broken)} is not finite in epoch {self.state.epoch}, step {self.state.iteration}; "
-                "nothing of this step was applied. Look for extreme intensities in the images, or lower the learning "
+                f"loss term {broken} is not finite in epoch {self.state.epoch}, step {self.state.iteration}; "
+                "no weight was changed by this step. Look for extreme intensities in the images, or lower the learning "
                 "rate; the last checkpoint is intact (--resume true continues from it)"
             )
         self.state.weights = {name: self.weights[name](progress) for name in terms}

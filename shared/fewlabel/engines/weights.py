@@ -25,6 +25,7 @@ class Constant:
         self.value = float(value)
 
     def __call__(self, progress: float) -> float:
+        """Return the weight, see :class:`Weight`."""
         return self.value
 
 
@@ -54,6 +55,7 @@ class GaussianRamp:
         self.peak, self.length = float(peak), float(length)
 
     def __call__(self, progress: float) -> float:
+        """Return the weight, see :class:`Weight`."""
         return self.peak * math.exp(-5 * (1 - min(progress / self.length, 1.0)) ** 2)
 
 

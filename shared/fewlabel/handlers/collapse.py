@@ -9,6 +9,8 @@ from typing import Any
 import torch
 from ignite.engine import Engine, Events
 
+from fewlabel.handlers.processes import is_distributed, is_main_process
+
 _log = logging.getLogger(__name__)
 
 
@@ -55,22 +57,26 @@ class CollapseAlarm:
         self._counts = torch.zeros(2, max(self.labels, default=0) + 1, dtype=torch.float64)
 
     def _count(self, engine: Engine) -> None:
-        for case in engine.state.output:
-            for row, key in enumerate((self.prediction_key, self.label_key)):
-                self._counts[row] += _voxels(case[key], self._counts.shape[1])  # type: ignore[index, union-attr]
-
-    def __call__(self, engine: Engine) -> None:
         counts = self._counts
         if counts is None:
             return
-        if torch.distributed.is_available() and torch.distributed.is_initialized():
+        for case in engine.state.output:
+            for row, key in enumerate((self.prediction_key, self.label_key)):
+                counts[row] += _voxels(case[key], counts.shape[1])
+
+    def __call__(self, engine: Engine) -> None:
+        """Judge the round that was completed."""
+        counts = self._counts
+        if counts is None:
+            return
+        if is_distributed():
             counts = counts.to(engine.state.device)
             torch.distributed.all_reduce(counts)
         predicted, reference = counts.tolist()
         for value, name in self.labels.items():
             gone = reference[value] > 0 and predicted[value] == 0
             self.missing[name] = self.missing[name] + 1 if gone else 0
-            if self.missing[name] >= self.patience:
+            if self.missing[name] >= self.patience and is_main_process():
                 _log.warning(
                     "%s has not been predicted once on validation for %d rounds: it has died out. Lower the weight of "
                     "the unsupervised terms or their ramp, or label a case that shows it well",
@@ -78,10 +84,10 @@ class CollapseAlarm:
                     self.missing[name],
                 )
         total, wanted = sum(predicted[1:]), sum(reference[1:])
-        if wanted > 0 and total > 10 * wanted:
+        if wanted > 0 and total > 10 * wanted and is_main_process():
             _log.warning(
-                "the network calls %.0f times as many voxels foreground as there are: statistics of batch normalization "
-                "may not fit single scans (see docs/training.md, normalization)",
+                "the network calls %.0f times as many voxels foreground as there are: statistics of batch "
+                "normalization may not fit single scans (see docs/training.md, normalization)",
                 total / wanted,
             )
 

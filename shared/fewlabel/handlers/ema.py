@@ -22,14 +22,13 @@ class ExponentialMovingAverage:
         decay: largest :math:`\alpha`, in [0, 1).
 
     Raises:
-        ValueError: decay out of range, or networks whose parameters differ in name or shape.
+        ValueError: decay out of range, or networks whose parameters or buffers differ in name or shape.
     """
 
     def __init__(self, student: nn.Module, teacher: nn.Module, decay: float = 0.99) -> None:
         if not 0 <= decay < 1:
             raise ValueError(f"decay must lie in [0, 1), got {decay}")
-        shapes = [{name: tuple(p.shape) for name, p in network.named_parameters()} for network in (student, teacher)]
-        if shapes[0] != shapes[1]:
+        if _shapes(student) != _shapes(teacher):
             raise ValueError("student and teacher differ in architecture: build the teacher as a copy of the student")
         self.student, self.teacher, self.decay = student, teacher.requires_grad_(False), decay
 
@@ -39,8 +38,13 @@ class ExponentialMovingAverage:
 
     @torch.no_grad()
     def __call__(self, engine: Engine) -> None:
+        """Take one step."""
         alpha = min(1 - 1 / (engine.state.iteration + 1), self.decay)
         for old, new in zip(self.teacher.parameters(), self.student.parameters(), strict=True):
             old.lerp_(new, 1 - alpha)
-        for old, new in zip(self.teacher.buffers(), self.student.buffers(), strict=True):
-            old.copy_(new)
+        for buffer, newest in zip(self.teacher.buffers(), self.student.buffers(), strict=True):
+            buffer.copy_(newest)
+
+
+def _shapes(network: nn.Module) -> dict[str, tuple[int, ...]]:
+    return {name: tuple(value.shape) for name, value in [*network.named_parameters(), *network.named_buffers()]}

@@ -47,6 +47,7 @@ class History:
         self._steps += 1
 
     def __call__(self, engine: Engine) -> None:
+        """Note the epoch that was completed."""
         if not self._records and engine.state.epoch > 1 and self.path.exists():
             self._records = read_history(self.path)
         means = {name: float(total) / self._steps for name, total in self._sums.items()}
@@ -67,7 +68,20 @@ class History:
 
 
 def read_history(path: str | os.PathLike[str]) -> list[dict[str, Any]]:
-    """Return the records of a history file, oldest first; none where there is no file."""
+    """Return the records of a history file, oldest first; none where there is no file.
+
+    Raises:
+        ValueError: a line is not a record; names the file and the line.
+    """
     if not Path(path).exists():
         return []
-    return [json.loads(line) for line in Path(path).read_text().splitlines()]
+    records = []
+    for number, line in enumerate(Path(path).read_text().splitlines(), start=1):
+        try:
+            record = json.loads(line)
+        except json.JSONDecodeError as error:
+            raise ValueError(f"{path}, line {number}: not JSON ({error}); remove the line or the file") from error
+        if not isinstance(record, dict) or "epoch" not in record:
+            raise ValueError(f"{path}, line {number}: not the record of an epoch; remove the line or the file")
+        records.append(record)
+    return records

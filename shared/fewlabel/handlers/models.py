@@ -6,8 +6,7 @@ import json
 import logging
 import math
 import os
-import pickle
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +16,7 @@ from torch import nn
 
 from fewlabel.atomic import appearing, write_whole
 from fewlabel.handlers.processes import is_main_process
+from fewlabel.handlers.tensor_file import read_tensor_file
 
 _log = logging.getLogger(__name__)
 BEST, LAST = "model.pt", "model_last.pt"
@@ -57,6 +57,7 @@ class ModelSaver:
         engine.add_event_handler(Events.COMPLETED, self._last)
 
     def __call__(self, engine: Engine) -> None:
+        """Save the weights if this epoch's are the best so far."""
         # the evaluator's epoch counter is set to the trainer's at each validation
         if self.evaluator.state.best_metric_epoch == engine.state.epoch:
             self._save(BEST)
@@ -83,14 +84,15 @@ def load_network(network: nn.Module, path: str | os.PathLike[str]) -> nn.Module:
         FileNotFoundError: no such file.
         ValueError: the file is not a state dict, or belongs to another architecture; nothing is loaded.
     """
-    if not Path(path).is_file():
-        raise FileNotFoundError(f"{path}: no such checkpoint; train first, or name the file with --checkpoint")
-    try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError) as error:
-        raise ValueError(f"{path}: not a file of weights, or damaged ({str(error).splitlines()[0]})") from error
+    state = read_tensor_file(path, "train first, or name a file of weights with --checkpoint")
     if not isinstance(state, Mapping) or not all(isinstance(value, torch.Tensor) for value in state.values()):
         raise ValueError(f"{path}: holds {_describe(state)}, not a plain state dict of tensors")
+    if state and all(str(key).startswith("module.") for key in state):
+        raise ValueError(
+            f"{path}: all names begin with 'module.', so these weights were saved from a network wrapped for "
+            "distributed training; save network.module.state_dict() instead, or take the prefix off with "
+            "torch.nn.modules.utils.consume_prefix_in_state_dict_if_present"
+        )
     problems = _differences(network.state_dict(), state)
     if problems:
         raise ValueError(
@@ -108,10 +110,14 @@ def _describe(state: Any) -> str:
 def _differences(expected: Mapping[str, torch.Tensor], found: Mapping[str, torch.Tensor]) -> list[str]:
     problems = []
     if missing := sorted(expected.keys() - found.keys()):
-        problems.append(f"{len(missing)} missing ({', '.join(missing[:3])}, ...)")
+        problems.append(f"{len(missing)} missing ({_first(missing)})")
     if unknown := sorted(found.keys() - expected.keys()):
-        problems.append(f"{len(unknown)} unknown ({', '.join(unknown[:3])}, ...)")
+        problems.append(f"{len(unknown)} unknown ({_first(unknown)})")
     for key in sorted(expected.keys() & found.keys()):
         if expected[key].shape != found[key].shape:
             problems.append(f"{key} is {tuple(found[key].shape)} instead of {tuple(expected[key].shape)}")
     return problems[:5]
+
+
+def _first(names: Sequence[str], number: int = 3) -> str:
+    return ", ".join([*names[:number], *(["..."] if len(names) > number else [])])

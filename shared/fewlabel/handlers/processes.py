@@ -29,6 +29,12 @@ def is_main_process() -> bool:
     return rank() == 0
 
 
+def wait_for_all() -> None:
+    """Return once every process has come here."""
+    if is_distributed():
+        dist.barrier()
+
+
 def gather(value: T) -> list[T]:
     """Return the values of all processes by rank, on each of them."""
     if not is_distributed():

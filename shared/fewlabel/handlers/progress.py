@@ -10,13 +10,15 @@ from typing import Any
 from ignite.engine import Engine, Events
 from tqdm import tqdm
 
+from fewlabel.handlers.processes import is_main_process
+
 _log = logging.getLogger(__name__)
 
 
 class Progress:
     """Show a bar over the whole training with loss terms and time left, and a line per epoch.
 
-    On a terminal the bar moves; in a log file only the lines appear.
+    On a terminal the bar moves; in a log file only the lines appear. Of several processes the main one speaks.
 
     Args:
         evaluator: the evaluator that validates, whose key metric is shown.
@@ -30,12 +32,17 @@ class Progress:
 
     def attach(self, engine: Engine) -> None:
         """Attach to a :class:`fewlabel.engines.SemiSupervisedTrainer`."""
-        engine.add_event_handler(Events.STARTED, self._start)
+        if not is_main_process():
+            return
+        # not at STARTED: the handler that resumes a training, attached behind this one, has set no counter by then
+        engine.add_event_handler(Events.EPOCH_STARTED, self._start)
         engine.add_event_handler(Events.ITERATION_COMPLETED, self._step)
         engine.add_event_handler(Events.EPOCH_COMPLETED, self)
         engine.add_event_handler(Events.COMPLETED | Events.EXCEPTION_RAISED, self._stop)
 
     def _start(self, engine: Engine) -> None:
+        if self._bar is not None:
+            return
         state = engine.state
         self._bar = tqdm(
             total=state.max_epochs * state.epoch_length,
@@ -53,6 +60,7 @@ class Progress:
             self._bar.set_postfix(terms, refresh=False)
 
     def __call__(self, engine: Engine) -> None:
+        """Report the epoch that was completed."""
         state = engine.state
         spent = time.perf_counter() - self._started
         total = state.max_epochs * state.epoch_length
@@ -70,5 +78,6 @@ class Progress:
     def _stop(self, engine: Engine, error: BaseException | None = None) -> None:
         if self._bar is not None:
             self._bar.close()
+            self._bar = None
         if error is not None:
             raise error

@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import logging
 import os
-import pickle
-import random
 from pathlib import Path
 from typing import Any, Protocol
 
-import numpy as np
 import torch
 from ignite.engine import Engine, Events
 from torch import nn
 
 from fewlabel.atomic import appearing
 from fewlabel.handlers.processes import gather, is_main_process, rank, world_size
+from fewlabel.handlers.random_states import random_states, restore_random_states
+from fewlabel.handlers.tensor_file import read_tensor_file
 
 _log = logging.getLogger(__name__)
+_COUNTERS = {"epoch", "iteration", "epoch_length", "max_epochs", "best_metric", "best_metric_epoch", "random"}
+_CURE = "resume with the settings that the training was started with, or start afresh without --resume true"
 
 
 class Stateful(Protocol):
@@ -37,6 +38,9 @@ class TrainingState:
     position, random states, the best validation metric and the counters. It is replaced by renaming, so a run killed
     at any moment loses the epoch it was in and nothing else. Attach it last, behind all that happens in an epoch.
 
+    A training resumed with the settings it was started with equals one that never stopped. Another ``max_epochs`` is
+    allowed and reported: ramps and schedules then follow the new length from there on.
+
     Args:
         path: file of the state.
         evaluator: the evaluator whose best metric is to survive.
@@ -45,6 +49,7 @@ class TrainingState:
 
     Raises:
         FileNotFoundError: when resuming, no state lies at ``path``.
+        PermissionError: the folder of ``path`` can't be written to.
         ValueError: the state is damaged or belongs to another training.
     """
 
@@ -61,6 +66,7 @@ class TrainingState:
         engine.add_event_handler(Events.EPOCH_COMPLETED, self)
 
     def __call__(self, engine: Engine) -> None:
+        """Save the state if this epoch's turn has come."""
         last = engine.state.epoch == engine.state.max_epochs
         if engine.state.epoch % self.interval and not last:
             return
@@ -68,9 +74,10 @@ class TrainingState:
             "epoch": engine.state.epoch,
             "iteration": engine.state.iteration,
             "epoch_length": engine.state.epoch_length,
+            "max_epochs": engine.state.max_epochs,
             "best_metric": float(self.evaluator.state.best_metric) if self.evaluator else None,
             "best_metric_epoch": self.evaluator.state.best_metric_epoch if self.evaluator else None,
-            "random": gather(_random_states()),
+            "random": gather(random_states()),
             **{name: part.state_dict() for name, part in _parts(engine).items()},
         }
         if is_main_process():
@@ -78,18 +85,18 @@ class TrainingState:
                 torch.save(state, stream)
 
     def _start(self, engine: Engine) -> None:
+        if is_main_process():
+            # a state of many networks is large: what a killed run was writing must not pile up
+            for unfinished in self.path.parent.glob(f".{self.path.name}.*.partial"):
+                unfinished.unlink(missing_ok=True)
         if not self.resume:
             if self.path.exists() and is_main_process():
-                os.replace(self.path, self.path.with_name(self.path.name + ".previous"))
+                os.replace(self.path, self._previous)
+                _log.info("starting afresh; the state of an earlier training was kept as %s", self._previous)
             return
-        if not self.path.exists():
-            raise FileNotFoundError(f"{self.path}: nothing to resume from; start without --resume true")
-        state = _read(self.path)
-        if state["epoch_length"] != engine.state.epoch_length:
-            raise ValueError(
-                f"{self.path}: made with {state['epoch_length']} steps per epoch, this run has "
-                f"{engine.state.epoch_length}; resume with the settings that the training was started with"
-            )
+        aside = f"; an earlier training's state was set aside as {self._previous}" if self._previous.exists() else ""
+        state = read_tensor_file(self.path, f"nothing to resume from: start without --resume true{aside}")
+        self._check(engine, state)
         self._apply(engine, state)
         engine.state.epoch, engine.state.iteration = state["epoch"], state["iteration"]
         if self.evaluator is not None:
@@ -97,24 +104,46 @@ class TrainingState:
             self.evaluator.state.best_metric_epoch = state["best_metric_epoch"]
         _log.info("resumed after epoch %d of %d from %s", state["epoch"], engine.state.max_epochs, self.path)
 
+    @property
+    def _previous(self) -> Path:
+        return self.path.with_name(self.path.name + ".previous")
+
+    def _check(self, engine: Engine, state: Any) -> None:
+        """Refuse a state of another training before anything of it is taken over."""
+        if not isinstance(state, dict) or not state.keys() >= _COUNTERS:
+            raise ValueError(f"{self.path}: holds no state of a training; {_CURE}")
+        if (saved := state.keys() - _COUNTERS) != (parts := _parts(engine).keys()):
+            raise ValueError(f"{self.path}: holds {sorted(saved)}, this training is made of {sorted(parts)}; {_CURE}")
+        if state["epoch_length"] != engine.state.epoch_length:
+            raise ValueError(
+                f"{self.path}: made with {state['epoch_length']} steps per epoch, this run has "
+                f"{engine.state.epoch_length}; {_CURE}"
+            )
+        if (processes := len(state["random"])) != world_size():
+            raise ValueError(f"{self.path}: made by {processes} processes, this run has {world_size()}; {_CURE}")
+        if (self.evaluator is None) != (state["best_metric"] is None):
+            made = "without" if state["best_metric"] is None else "with"
+            raise ValueError(f"{self.path}: made {made} validation, other than this run; {_CURE}")
+        if state["epoch"] > engine.state.max_epochs:
+            raise ValueError(
+                f"{self.path}: made after epoch {state['epoch']}, this run ends at {engine.state.max_epochs}; {_CURE}"
+            )
+        if state["max_epochs"] != engine.state.max_epochs:
+            _log.warning(
+                "%s: made for %d epochs, this run has %d: ramps and schedules follow the new length from here on",
+                self.path,
+                state["max_epochs"],
+                engine.state.max_epochs,
+            )
+
     def _apply(self, engine: Engine, state: dict[str, Any]) -> None:
-        parts = _parts(engine)
-        saved = set(state) - {"epoch", "iteration", "epoch_length", "best_metric", "best_metric_epoch", "random"}
-        if saved != set(parts):
-            raise ValueError(f"{self.path}: holds {sorted(saved)}, this training is made of {sorted(parts)}")
-        for name, part in parts.items():
+        for name, part in _parts(engine).items():
             try:
                 part.load_state_dict(state[name])
-            except (RuntimeError, KeyError, IndexError) as error:
-                raise ValueError(
-                    f"{self.path}: its {name} does not fit this training ({str(error).splitlines()[0]}); resume with "
-                    "the settings that the training was started with"
-                ) from error
-        if len(state["random"]) != world_size():
-            raise ValueError(
-                f"{self.path}: made by {len(state['random'])} processes, this run has {world_size()}; resume with as many"
-            )
-        _restore_random_states(state["random"][rank()])
+            except (RuntimeError, KeyError, IndexError, ValueError) as error:
+                reason = " ".join(str(error).split())[:300]
+                raise ValueError(f"{self.path}: its {name} does not fit this training ({reason}); {_CURE}") from error
+        restore_random_states(state["random"][rank()])
 
 
 def _parts(engine: Engine) -> dict[str, Stateful]:
@@ -127,33 +156,3 @@ def _parts(engine: Engine) -> dict[str, Stateful]:
     if hasattr(engine.data_loader, "state_dict"):
         parts["data"] = engine.data_loader
     return parts
-
-
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError) as error:
-        raise ValueError(f"{path}: damaged ({str(error).splitlines()[0]}); start without --resume true") from error
-    return state
-
-
-def _random_states() -> dict[str, Any]:
-    _, keys, position, has_gauss, cached = np.random.get_state()  # noqa: NPY002 - MONAI draws from it
-    states: dict[str, Any] = {
-        "python": random.getstate(),
-        "numpy": [torch.from_numpy(np.asarray(keys).astype(np.int64)), int(position), int(has_gauss), float(cached)],
-        "torch": torch.get_rng_state(),
-    }
-    if torch.cuda.is_available():
-        states["cuda"] = torch.cuda.get_rng_state_all()
-    return states
-
-
-def _restore_random_states(states: dict[str, Any]) -> None:
-    version, internal, gauss = states["python"]
-    random.setstate((version, tuple(internal), gauss))
-    keys, position, has_gauss, cached = states["numpy"]
-    np.random.set_state(("MT19937", keys.numpy().astype(np.uint32), position, has_gauss, cached))  # noqa: NPY002
-    torch.set_rng_state(states["torch"])
-    if "cuda" in states and torch.cuda.is_available():
-        torch.cuda.set_rng_state_all(states["cuda"])

@@ -7,13 +7,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import nibabel as nib
 import numpy as np
 from ignite.engine import Engine, Events
+from nibabel.affines import voxel_sizes
 from numpy.typing import NDArray
 
 from fewlabel.atomic import appearing
-from fewlabel.data.files import nifti_bytes
+from fewlabel.data.encode import nifti_bytes
+from fewlabel.data.formats import split_ending
 from fewlabel.metrics import case_scores
 
 
@@ -42,6 +43,7 @@ class CaseScores:
         engine.add_event_handler(Events.ITERATION_COMPLETED, self)
 
     def __call__(self, engine: Engine) -> None:
+        """Score the batch that was segmented last."""
         for case, item in zip(engine.state.output, engine.state.batch, strict=True):
             self._score(case, item)
 
@@ -49,12 +51,10 @@ class CaseScores:
         image, label = item["image"], item["label"]
         prediction, reference = _classes(case["pred"]), _classes(case["label"])
         source = Path(str(image.meta["filename_or_obj"]))
-        volume = str(item.get("volume", source.name.split(".")[0]))
+        volume = str(item.get("volume", (split_ending(source.name) or (source.stem, ""))[0]))
         affine = np.asarray(image.affine, dtype=np.float64)
-        for row in case_scores(prediction, reference, self.labels, nib.affines.voxel_sizes(affine)):
-            self.rows.append(
-                {"checkpoint": self.checkpoint, "case": item.get("case", volume), "volume": volume, **row}
-            )
+        for row in case_scores(prediction, reference, self.labels, voxel_sizes(affine)):
+            self.rows.append({"checkpoint": self.checkpoint, "case": item.get("case", volume), "volume": volume, **row})
         file = self.prediction_dir / f"{volume}.nii.gz"
         with appearing(file) as stream:
             stream.write(nifti_bytes(prediction, affine))
