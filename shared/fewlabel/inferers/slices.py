@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
+from monai.data import MetaTensor
 from monai.inferers import Inferer
 
 
@@ -14,7 +15,7 @@ class ResizedSliceInferer(Inferer):
     """Resize each slice, segment it, and bring the logits back to the slice's own grid.
 
     The networks of the slice methods are trained on slices resized to one size, whatever the spacing, and are run
-    the same way. Only one batch of slices is on the network's device at a time.
+    the same way, a few slices at a time, so that memory does not grow with the network's size times the slices.
 
     Args:
         size: rows and columns that the network was trained at.
@@ -22,15 +23,24 @@ class ResizedSliceInferer(Inferer):
         batch_size: slices per forward pass.
         published: nearest-neighbor resizing of the image and of the result, as the released SSL4MIS and MCSC
             code does; linear otherwise, on the logits, which keeps contours smooth.
+
+    Raises:
+        ValueError: a size or ``batch_size`` below 1, or an axis that volumes don't have.
+
+    >>> inferer = ResizedSliceInferer(size=(8, 8))
+    >>> inferer(torch.rand(1, 1, 10, 12, 3), torch.nn.Conv2d(1, 4, kernel_size=1)).shape
+    torch.Size([1, 4, 10, 12, 3])
     """
 
-    def __init__(
-        self, size: Sequence[int], slice_axis: int = -1, batch_size: int = 8, published: bool = False
-    ) -> None:
+    def __init__(self, size: Sequence[int], slice_axis: int = -1, batch_size: int = 8, published: bool = False) -> None:
         super().__init__()
+        self.size = tuple(int(n) for n in size)
+        if len(self.size) != 2 or min(self.size) < 1:
+            raise ValueError(f"size must be two numbers of pixels, rows and columns, got {size!r}")
+        if not -3 <= slice_axis <= 2:
+            raise ValueError(f"slice_axis must be 0, 1 or 2, or negative to count from the end, got {slice_axis}")
         if batch_size < 1:
             raise ValueError(f"batch_size must be at least 1, got {batch_size}")
-        self.size = tuple(size)
         self.slice_axis = slice_axis
         self.batch_size = batch_size
         self.published = published
@@ -38,7 +48,7 @@ class ResizedSliceInferer(Inferer):
     def __call__(
         self, inputs: torch.Tensor, network: Callable[..., torch.Tensor], *args: Any, **kwargs: Any
     ) -> torch.Tensor:
-        """Return the logits (B, K, H, W, D) of volumes (B, C, H, W, D), on the inputs' device.
+        """Return the logits (B, K, H, W, D) of volumes (B, C, H, W, D), on the inputs' device, with their geometry.
 
         Args:
             inputs: volumes.
@@ -47,22 +57,36 @@ class ResizedSliceInferer(Inferer):
             kwargs: passed to the network.
 
         Raises:
-            ValueError: the inputs are not volumes.
+            ValueError: the inputs are not volumes, or the network does not return logits of the slices' size.
         """
         if inputs.ndim != 5:
             raise ValueError(f"expected volumes (B, C, H, W, D), got a tensor of shape {tuple(inputs.shape)}")
         axis = self.slice_axis + 2 if self.slice_axis >= 0 else self.slice_axis
         # plain tensors inside: tracking the geometry of every slice would cost more than the network
-        volumes = torch.movedim(torch.as_tensor(inputs).as_subclass(torch.Tensor), axis, 1)
+        volumes = torch.movedim(inputs.as_subclass(torch.Tensor), axis, 1)
         slices = volumes.flatten(0, 1)
-        logits = torch.cat([self._segment(part, network, *args, **kwargs) for part in slices.split(self.batch_size)])
-        return torch.movedim(logits.unflatten(0, volumes.shape[:2]), 1, axis)
+        logits = torch.cat(
+            [self._segment(part, network, *args, **kwargs) for part in torch.split(slices, self.batch_size)]
+        )
+        result = torch.movedim(torch.unflatten(logits, 0, volumes.shape[:2]), 1, axis)
+        # whoever saves the result needs the file's name and affine
+        return MetaTensor(result).copy_meta_from(inputs) if isinstance(inputs, MetaTensor) else result
 
     def _segment(
         self, slices: torch.Tensor, network: Callable[..., torch.Tensor], *args: Any, **kwargs: Any
     ) -> torch.Tensor:
-        native = slices.shape[-2:]
-        mode = {"mode": "nearest"} if self.published else {"mode": "bilinear", "align_corners": False}
-        resized = F.interpolate(slices, self.size, **mode) if native != self.size else slices
-        logits = network(resized, *args, **kwargs).float()
-        return F.interpolate(logits, native, **mode) if native != self.size else logits
+        logits = network(_resize(slices, self.size, self.published), *args, **kwargs)
+        if not isinstance(logits, torch.Tensor) or logits.ndim != 4 or logits.shape[2:] != self.size:
+            found = tuple(logits.shape) if isinstance(logits, torch.Tensor) else type(logits).__name__
+            raise ValueError(
+                f"expected the network to return logits (N, K, {self.size[0]}, {self.size[1]}), got {found}"
+            )
+        return _resize(logits.float(), slices.shape[-2:], self.published)
+
+
+def _resize(maps: torch.Tensor, size: Sequence[int], nearest: bool) -> torch.Tensor:
+    if maps.shape[2:] == tuple(size):
+        return maps
+    # exact: plain "nearest" shifts by half a pixel each way, and the contours with it
+    how: dict[str, Any] = {"mode": "nearest-exact"} if nearest else {"mode": "bilinear", "align_corners": False}
+    return F.interpolate(maps, tuple(size), **how)

@@ -27,6 +27,7 @@ class CheckCased(MapTransform):
         self.num_classes, self.image_key, self.label_key = num_classes, image_key, label_key
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
+        """Return the case as it came."""
         case = dict(data)
         image = case[self.image_key]
         bad = int((~torch.isfinite(image)).sum())
@@ -51,8 +52,8 @@ class CheckCased(MapTransform):
         unknown = [v for v in values if v not in range(self.num_classes)]
         if unknown:
             raise ValueError(
-                f"{_file(label)}: label values {unknown[:8]} are not among the {self.num_classes} classes "
-                f"0 to {self.num_classes - 1}; mend the label, or name the classes in dataset.json and set --num_classes"
+                f"{_file(label)}: label values {unknown[:8]} are not among the {self.num_classes} classes 0 to "
+                f"{self.num_classes - 1}; mend the label, or name the classes in dataset.json and set --num_classes"
             )
 
 
