@@ -1,0 +1,127 @@
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from monai.bundle import ConfigWorkflow
+
+ROOT = Path(__file__).parents[2]
+BUNDLES = sorted(path.parents[1].name for path in (ROOT / "bundles").glob("*/configs/train.json"))
+# what makes a step of any method cheap; only the keys that a bundle has are set
+TINY = {
+    "size": 64,
+    "steps": 4,
+    "steps_per_epoch": 2,
+    "labeled_batch_size": 1,
+    "unlabeled_batch_size": 1,
+    "groups_per_step": 2,
+    "patch_sizes": {"1": 19, "8": 4},
+    "norm": "instance",
+}
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A bundle after two tiny epochs on the phantom."""
+
+    bundle: str
+    folder: Path
+    workflow: ConfigWorkflow
+    strays: list[str]
+
+    @property
+    def checkpoint(self) -> Path:
+        return self.folder / "models" / "model.pt"
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Read an object, refusing a key that is given twice: Python would keep the last one."""
+
+    def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        keys = [key for key, _ in pairs]
+        twice = sorted({key for key in keys if keys.count(key) > 1})
+        assert not twice, f"{path} gives {twice} twice"
+        return dict(pairs)
+
+    return json.loads(path.read_text(), object_pairs_hook=once)
+
+
+def config(bundle: str | Path, name: str) -> Path:
+    return ROOT / "bundles" / bundle / "configs" / f"{name}.json"
+
+
+def tiny(bundle: str, **changes: Any) -> dict[str, Any]:
+    """Overrides that shrink the paper's and the demo's settings."""
+    settings = read_json(config(bundle, "train"))
+    overrides: dict[str, Any] = {"num_workers": 0}
+    for block in ("paper", "demo"):
+        known = {key: value for key, value in {**TINY, **changes}.items() if key in settings[block]}
+        if settings[block]["unlabeled_batch_size"] == 0:
+            known.pop("unlabeled_batch_size")
+        overrides.update({f"{block}#{key}": value for key, value in known.items()})
+    return overrides
+
+
+def places(folder: Path) -> dict[str, str]:
+    return {"output_dir": str(folder / "eval"), "ckpt_dir": str(folder / "models")}
+
+
+def workflow(bundle: str | Path, *names: str, **overrides: Any) -> ConfigWorkflow:
+    """What `python -m monai.bundle run` sets up, in this process."""
+    files = [str(config(bundle, name)) for name in names]
+    return ConfigWorkflow(
+        config_file=files if len(files) > 1 else files[0],
+        meta_file=str(config(bundle, "metadata")),
+        logging_file=False,
+        workflow_type="train" if names[0] == "train" else "inference",
+        **overrides,
+    )
+
+
+def run(bundle: str | Path, *names: str, **overrides: Any) -> ConfigWorkflow:
+    made = workflow(bundle, *names, **overrides)
+    with undisturbed():
+        made.initialize()
+        made.run()
+        made.finalize()
+    return made
+
+
+@contextmanager
+def undisturbed() -> Iterator[None]:
+    """Give the process back as it was: bundles change the import path and the hook for errors."""
+    path, hook = list(sys.path), sys.excepthook
+    try:
+        yield
+    finally:
+        sys.path[:], sys.excepthook = path, hook
+
+
+@contextmanager
+def working_in(folder: Path) -> Iterator[None]:
+    before = Path.cwd()
+    os.chdir(folder)
+    try:
+        yield
+    finally:
+        os.chdir(before)
+
+
+def tree(folder: Path) -> dict[str, int]:
+    """The files below a folder with their time of change."""
+    return {str(path.relative_to(folder)): path.stat().st_mtime_ns for path in folder.rglob("*") if path.is_file()}
+
+
+def leaves(value: Any, prefix: str = "") -> dict[str, Any]:
+    """Every key of a nested configuration with `#` between levels, inner nodes included."""
+    found = {prefix: value} if prefix else {}
+    pairs = value.items() if isinstance(value, Mapping) else enumerate(value) if isinstance(value, list) else ()
+    for key, inner in pairs:
+        found |= leaves(inner, f"{prefix}#{key}" if prefix else str(key))
+    return found
