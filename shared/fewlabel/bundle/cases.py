@@ -47,7 +47,7 @@ class BundleCohort:
         seed: int = 0,
         demo_labeled_cases: int = 3,
     ) -> None:
-        if not str(dataset_dir):
+        if not dataset_dir:
             raise ValueError("dataset_dir is empty; name the dataset's folder, or leave it out to run the demo")
         self.dataset_dir, self.demo_dir = Path(dataset_dir).resolve(), Path(demo_dir).resolve()
         self.labeled_cases, self.num_classes, self.seed = labeled_cases, num_classes, seed
@@ -64,7 +64,7 @@ class BundleCohort:
         labeled_cases = self.labeled_cases
         if self.is_demo:
             write_phantom(self.demo_dir, "cardiac")
-            labeled_cases = labeled_cases or self.demo_labeled_cases
+            labeled_cases = self.demo_labeled_cases if labeled_cases is None else labeled_cases
         cohort = Cohort(self.dataset_dir, labeled_cases, self.seed)
         if cohort.num_classes != self.num_classes:
             raise ValueError(
@@ -126,4 +126,6 @@ class BundleCohort:
 
     @staticmethod
     def _below(item: Mapping[str, Any], folder: Path) -> bool:
-        return Path(str(item["image"])).resolve().is_relative_to(folder)
+        # by name or by where it really lies: many datasets are folders of links
+        image = Path(os.path.abspath(str(item["image"])))
+        return image.is_relative_to(folder) or image.resolve().is_relative_to(folder)

@@ -14,8 +14,8 @@ def find_root(name: str) -> str:
     """Return the absolute path of the bundle called ``name``.
 
     ``monai.bundle`` leaves ``bundle_root`` to the configuration, which can't see its own file. It puts the bundle's
-    folder on ``sys.path``, though, before it runs; a zip carries this package inside the bundle; and in a checkout the
-    bundles lie beside the package. The first folder whose ``configs/metadata.json`` has this name is it.
+    folder second on ``sys.path``, though, before it runs; a zip carries this package inside the bundle; and in a
+    checkout the bundles lie beside the package. The first folder whose ``configs/metadata.json`` has this name is it.
 
     Args:
         name: the bundle's ``name`` in its metadata.
@@ -33,16 +33,18 @@ def find_root(name: str) -> str:
 
 
 def _candidates(name: str) -> Iterator[Path]:
-    yield from (Path(entry) for entry in sys.path)
+    # the first entry is the working directory or the script's, where another copy may lie: to be believed later
+    yield from (Path(entry) for entry in sys.path[1:])
     package = Path(fewlabel.__file__).parent
     yield package.parent
-    yield package.parents[1] / "bundles" / name
+    yield from (Path(entry) for entry in sys.path[:1])
     yield Path.cwd()
+    yield package.parents[1] / "bundles" / name
 
 
 def _is_bundle(folder: Path, name: str) -> bool:
     metadata = folder / "configs" / "metadata.json"
     try:
-        return metadata.is_file() and json.loads(metadata.read_text())["name"] == name
-    except (json.JSONDecodeError, KeyError, PermissionError):
+        return bool(metadata.is_file() and json.loads(metadata.read_text(encoding="utf-8"))["name"] == name)
+    except (OSError, ValueError, KeyError, TypeError):
         return False  # some other project's folder of that shape; ours is still to be found

@@ -7,6 +7,8 @@ import os
 from pathlib import Path
 from typing import Any
 
+_CURE = "; copy the note that belongs to these weights, or delete it if they were trained with the paper's settings"
+
 
 def trained_with(checkpoint: str | os.PathLike[str], **paper: Any) -> dict[str, Any]:
     """Return the settings that a checkpoint needs for inference.
@@ -19,15 +21,18 @@ def trained_with(checkpoint: str | os.PathLike[str], **paper: Any) -> dict[str, 
         paper: the settings by name, with the paper's values.
 
     Raises:
-        ValueError: the note is not JSON or holds other settings.
+        ValueError: the note is not JSON, or holds other settings or values of another kind.
     """
     note = Path(checkpoint).with_suffix(".json")
     if not note.exists():
         return paper
     try:
-        found = json.loads(note.read_text())
-    except json.JSONDecodeError as error:
-        raise ValueError(f"{note}: not valid JSON ({error}); it must hold {sorted(paper)}") from error
+        found = json.loads(note.read_text(encoding="utf-8"))
+    except ValueError as error:  # of JSON or of its encoding
+        raise ValueError(f"{note}: not valid JSON ({error}); it must hold {sorted(paper)}{_CURE}") from error
     if not isinstance(found, dict) or set(found) != set(paper):
-        raise ValueError(f"{note}: expected the settings {sorted(paper)}, found {found}")
+        raise ValueError(f"{note}: expected the settings {sorted(paper)}, found {found}{_CURE}")
+    for name, value in paper.items():
+        if type(found[name]) is not type(value):
+            raise ValueError(f"{note}: {name} must be like {value!r}, found {found[name]!r}{_CURE}")
     return found

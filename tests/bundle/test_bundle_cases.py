@@ -1,0 +1,159 @@
+from __future__ import annotations
+
+import json
+import logging
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fewlabel.bundle import BundleCohort, cases
+from fewlabel.data.phantom import write_phantom
+
+
+@pytest.fixture
+def dataset(phantom: Path, tmp_path: Path) -> Path:
+    """A hospital's dataset: two labeled and two unlabeled training cases."""
+    folder = tmp_path / "hospital"
+    shutil.copytree(phantom, folder)
+    splits = json.loads((folder / "splits.json").read_text())
+    training = splits["labeled"] + splits["unlabeled"]
+    (folder / "splits.json").write_text(json.dumps({**splits, "labeled": training[:2], "unlabeled": training[2:]}))
+    return folder
+
+
+@pytest.fixture
+def small_demo(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the demo's phantom be six small cases."""
+    monkeypatch.setattr(cases, "write_phantom", lambda folder, kind: write_phantom(folder, kind, cases=6))
+
+
+def host_items(folder: Path, count: int = 2) -> list[dict[str, Any]]:
+    """Items as MONAI Label brings them: files with labels, and nothing that we know."""
+    names = sorted(path.name for path in (folder / "imagesTr").iterdir())[:count]
+    return [{"image": str(folder / "imagesTr" / n), "label": str(folder / "labelsTr" / n)} for n in names]
+
+
+def images(items: Any) -> set[str]:
+    return {Path(item["image"]).name for item in items}
+
+
+def test_a_dataset_is_used_as_its_splits_say(dataset: Path, tmp_path: Path) -> None:
+    cohort = BundleCohort(dataset, tmp_path / "demo")
+    assert not cohort.is_demo
+    assert not cohort.uses_demo(cohort.labeled)
+    assert (len(cohort.labeled), len(cohort.validation)) == (2, 1)
+    unlabeled = cohort.unlabeled_beside(cohort.labeled)
+    assert len(unlabeled) == 2
+    assert not images(unlabeled) & images(cohort.labeled)
+    assert all("label" not in item for item in unlabeled)
+    assert cohort.names(cohort.validation)[0] == "background"
+    assert cohort.names(cohort.validation) == cohort.cohort.labels
+    assert not (tmp_path / "demo").exists()
+
+
+def test_fewer_labeled_cases_leave_more_unlabeled_ones(dataset: Path, tmp_path: Path) -> None:
+    cohort = BundleCohort(dataset, tmp_path / "demo", labeled_cases=1)
+    assert (len(cohort.labeled), len(cohort.unlabeled_beside(cohort.labeled))) == (1, 3)
+
+
+@pytest.mark.usefixtures("small_demo")
+def test_without_a_dataset_the_phantom_is_written_and_demonstrated(tmp_path: Path) -> None:
+    cohort = BundleCohort(tmp_path / "demo", tmp_path / "demo", demo_labeled_cases=1)
+    assert cohort.is_demo
+    assert not (tmp_path / "demo").exists()
+    assert len(cohort.labeled) == 1
+    assert cohort.uses_demo(cohort.labeled)
+    assert len(cohort.unlabeled_beside(cohort.labeled)) > 0
+    assert len(BundleCohort(tmp_path / "demo", tmp_path / "demo", labeled_cases=2).labeled) == 2
+    with pytest.raises(ValueError, match="labeled_cases"):
+        _ = BundleCohort(tmp_path / "demo", tmp_path / "demo", labeled_cases=0).labeled
+
+
+def test_a_hosts_items_meet_neither_demo_settings_nor_the_phantom(dataset: Path, tmp_path: Path) -> None:
+    # MONAI Label sets no dataset_dir, and puts labeled items of its own in place of ours
+    cohort = BundleCohort(tmp_path / "demo", tmp_path / "demo")
+    labeled = host_items(dataset)
+    assert not cohort.uses_demo(labeled)
+    assert cohort.unlabeled_beside(labeled) == []
+    assert cohort.names(labeled) == {0: "background", 1: "class 1", 2: "class 2", 3: "class 3"}
+    assert not (tmp_path / "demo").exists()  # nobody asked for the phantom
+
+
+@pytest.mark.usefixtures("small_demo")
+def test_a_hosts_items_beside_the_phantoms_are_no_demo(dataset: Path, tmp_path: Path) -> None:
+    cohort = BundleCohort(tmp_path / "demo", tmp_path / "demo")
+    mixed = [*cohort.labeled, *host_items(dataset, 1)]
+    assert not cohort.uses_demo(mixed)
+    assert cohort.unlabeled_beside(mixed) == []
+    assert not cohort.uses_demo([])
+    assert cohort.unlabeled_beside([]) == []
+
+
+def test_a_scan_that_a_host_has_labeled_is_not_used_twice(dataset: Path, tmp_path: Path) -> None:
+    cohort = BundleCohort(dataset, tmp_path / "demo")
+    new = cohort.unlabeled_beside(cohort.labeled)[0]
+    left = cohort.unlabeled_beside([*cohort.labeled, {"image": new["image"], "label": "/host/label.nii.gz"}])
+    assert images(left) == images(cohort.unlabeled_beside(cohort.labeled)) - images([new])
+    # the same scan under another name for its folder
+    (tmp_path / "alias").symlink_to(dataset, target_is_directory=True)
+    aliased = {"image": str(tmp_path / "alias" / "imagesTr" / Path(new["image"]).name), "label": "x.nii.gz"}
+    assert cohort.unlabeled_beside([aliased]) == left
+
+
+@pytest.mark.parametrize("linked", ["files", "folder", "dataset"])
+def test_a_dataset_of_links_is_still_one_dataset(linked: str, dataset: Path, tmp_path: Path) -> None:
+    root = tmp_path / "links"
+    if linked == "dataset":
+        root.symlink_to(dataset, target_is_directory=True)
+    else:
+        shutil.copytree(dataset, root)
+        shutil.rmtree(root / "imagesTr")
+        if linked == "folder":
+            (root / "imagesTr").symlink_to(dataset / "imagesTr", target_is_directory=True)
+        else:
+            (root / "imagesTr").mkdir()
+            for image in (dataset / "imagesTr").iterdir():
+                (root / "imagesTr" / image.name).symlink_to(image)
+    cohort = BundleCohort(root, tmp_path / "demo")
+    assert len(cohort.unlabeled_beside(cohort.labeled)) == 2
+    assert cohort.names(cohort.labeled) == cohort.cohort.labels
+
+
+def test_another_number_of_classes_than_the_networks_is_an_error_with_the_cure(dataset: Path, tmp_path: Path) -> None:
+    with pytest.raises(
+        ValueError, match=r"hospital: dataset\.json names 4 classes .* built for 2: set --num_classes 4"
+    ):
+        _ = BundleCohort(dataset, tmp_path / "demo", num_classes=2).labeled
+
+
+@pytest.mark.parametrize("nothing", ["", None])
+def test_an_empty_dataset_dir_is_an_error_with_the_cure(nothing: Any, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="dataset_dir is empty; name the dataset's folder, or leave it out"):
+        BundleCohort(nothing, tmp_path / "demo")
+
+
+def test_a_dataset_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match="missing"):
+        _ = BundleCohort(tmp_path / "missing", tmp_path / "demo").labeled
+
+
+def test_scoring_takes_the_test_split_where_there_is_one(dataset: Path, tmp_path: Path) -> None:
+    cohort = BundleCohort(dataset, tmp_path / "demo")
+    assert cohort.scored("auto") == cohort.scored("test") == cohort.cohort.test
+    assert cohort.scored("validation") == cohort.validation
+    with pytest.raises(ValueError, match='split must be "auto", "test" or "validation", got \'all\''):
+        cohort.scored("all")
+    splits = json.loads((dataset / "splits.json").read_text())
+    (dataset / "splits.json").write_text(json.dumps({**splits, "test": []}))
+    untested = BundleCohort(dataset, tmp_path / "demo")
+    assert untested.scored("auto") == untested.validation
+    with pytest.raises(ValueError, match=r"has no labeled test case to score; list some in splits\.json"):
+        untested.scored("test")
+
+
+def test_what_is_trained_on_is_told(dataset: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.INFO, logger="fewlabel"):
+        _ = BundleCohort(dataset, tmp_path / "demo").labeled
+    assert "2 labeled and 2 unlabeled volumes for training, 1 for validation, 1 for test" in caplog.text

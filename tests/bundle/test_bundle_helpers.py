@@ -1,0 +1,123 @@
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from fewlabel.bundle import explain_errors, find_images, trained_with
+
+PAPER = {"size": 224, "norm": "batch"}
+
+
+def test_weights_without_a_note_were_trained_with_the_papers_settings(tmp_path: Path) -> None:
+    assert trained_with(tmp_path / "model.pt", **PAPER) == PAPER
+
+
+def test_weights_with_a_note_are_run_as_they_were_trained(tmp_path: Path) -> None:
+    (tmp_path / "model.json").write_text('{"size": 96, "norm": "instance"}')
+    assert trained_with(tmp_path / "model.pt", **PAPER) == {"size": 96, "norm": "instance"}
+
+
+@pytest.mark.parametrize(
+    ("note", "message"),
+    [
+        (b"{", r"model\.json: not valid JSON .* must hold \['norm', 'size'\]; copy the note"),
+        (b"\xff\xfe", r"model\.json: not valid JSON"),
+        (b"[1]", r"model\.json: expected the settings \['norm', 'size'\], found \[1\]; copy the note"),
+        (b'{"size": 96}', r"expected the settings \['norm', 'size'\], found \{'size': 96\}"),
+        (b'{"size": 96, "norm": "batch", "depth": 3}', "expected the settings"),
+        (b'{"size": "96", "norm": "batch"}', r"size must be like 224, found '96'; copy the note .* or delete it"),
+    ],
+)
+def test_a_note_that_does_not_fit_is_an_error_with_the_cure(note: bytes, message: str, tmp_path: Path) -> None:
+    (tmp_path / "model.json").write_bytes(note)
+    with pytest.raises(ValueError, match=message):
+        trained_with(tmp_path / "model.pt", **PAPER)
+
+
+def fill(folder: Path, *names: str) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in names:
+        (folder / name).write_bytes(b"")
+
+
+def test_the_scans_of_any_folder_are_found_in_order(tmp_path: Path) -> None:
+    fill(tmp_path, "b.nii.gz", "a.NII", "c.mha", "notes.txt", "._b.nii.gz", ".nii.gz")
+    fill(tmp_path / "deeper.nii.gz", "d.nii.gz")
+    assert find_images(tmp_path) == [{"image": str(tmp_path / name)} for name in ("a.NII", "b.nii.gz", "c.mha")]
+
+
+def test_of_a_dataset_the_scans_for_the_test_are_taken(tmp_path: Path) -> None:
+    fill(tmp_path / "imagesTr", "train.nii.gz")
+    fill(tmp_path / "imagesTs", "test.nii.gz")
+    assert find_images(str(tmp_path)) == [{"image": str(tmp_path / "imagesTs" / "test.nii.gz")}]
+
+
+def test_a_folder_without_scans_is_an_error_that_names_it(tmp_path: Path) -> None:
+    fill(tmp_path, "notes.txt")
+    with pytest.raises(ValueError, match=rf"{tmp_path}: no scan in it; looked for files that end in \.nii\.gz"):
+        find_images(tmp_path)
+    with pytest.raises(
+        FileNotFoundError, match="missing: no such folder; name the folder of the scans with --dataset_dir"
+    ):
+        find_images(tmp_path / "missing")
+    for no_folder in ("", tmp_path / "notes.txt"):
+        with pytest.raises(ValueError, match=r"expected a folder of scans, got .*; name one with --dataset_dir"):
+            find_images(no_folder)
+
+
+def report(error: BaseException) -> None:
+    sys.excepthook(type(error), error, error.__traceback__)
+
+
+def wrapped(cause: BaseException) -> RuntimeError:
+    outer = RuntimeError("evaluating expression '$@train#trainer.run()'")
+    outer.__cause__ = RuntimeError("creating cohort")
+    outer.__cause__.__cause__ = cause
+    return outer
+
+
+@pytest.fixture
+def own_hook(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "excepthook", sys.__excepthook__)
+
+
+@pytest.mark.usefixtures("own_hook")
+@pytest.mark.parametrize(
+    ("cause", "line"),
+    [
+        (ValueError("scan.nii.gz: broken"), "fewlabel: error: scan.nii.gz: broken"),
+        (KeyError("label"), "fewlabel: error: KeyError: 'label'"),
+        (MemoryError(), "fewlabel: error: MemoryError: "),
+    ],
+)
+def test_the_last_line_is_what_happened_first(
+    cause: BaseException, line: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    explain_errors()
+    report(wrapped(cause))
+    err = capsys.readouterr().err
+    assert "evaluating expression" in err
+    assert err.rstrip("\n").splitlines()[-1] == line
+
+
+@pytest.mark.usefixtures("own_hook")
+def test_an_error_without_a_cause_is_not_said_twice(capsys: pytest.CaptureFixture[str]) -> None:
+    explain_errors()
+    report(ValueError("scan.nii.gz: broken"))
+    assert capsys.readouterr().err.count("scan.nii.gz: broken") == 1
+
+
+@pytest.mark.usefixtures("own_hook")
+def test_another_reporter_keeps_its_place_and_nothing_is_said_twice(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[BaseException] = []
+    monkeypatch.setattr(sys, "excepthook", lambda kind, error, traceback: seen.append(error))
+    explain_errors()
+    explain_errors()
+    error = wrapped(ValueError("broken"))
+    report(error)
+    assert seen == [error]
+    assert capsys.readouterr().err == "\nfewlabel: error: broken\n"
