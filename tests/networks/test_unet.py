@@ -169,3 +169,11 @@ def test_a_xavier_head_has_the_spread_of_xaviers_normal_distribution() -> None:
 
     # sqrt(2 / (fan_in + fan_out)) of a 3x3 convolution from 16 to 9 channels; 25,920 draws: 2 % is four deviations
     assert weights.std().item() == pytest.approx((2 / (9 * 16 + 9 * 9)) ** 0.5, rel=0.02)
+
+
+@pytest.mark.parametrize("upsample", ["bilinear", "transposed"])
+def test_the_network_compiles_to_torchscript_as_the_zoo_asks(upsample: str) -> None:
+    network = UNet(norm="instance", upsample=upsample).eval()
+    image = torch.rand(1, 1, 32, 48, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        torch.testing.assert_close(torch.jit.script(network)(image), network(image))

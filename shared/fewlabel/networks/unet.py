@@ -146,15 +146,19 @@ class UNet(nn.Module):
             ValueError: if the shape does not fit.
 
         """
-        self._check_input(x)
+        if not torch.jit.is_scripting():  # type: ignore[attr-defined]
+            self._check_input(x)
         skips: list[Tensor] = []
         for level, block in enumerate(self.encoder):
             x = block(x if level == 0 else self.pool(x))
             skips.append(x)
         taps: dict[int, Tensor] = {}
         x = skips.pop()
-        for stride, up in zip(self.feature_channels, self.decoder, strict=True):
-            x = taps[stride] = up(x, skips.pop())
+        stride = self.stride
+        for up in self.decoder:
+            x = up(x, skips.pop())
+            stride = stride // 2  # as TorchScript has it: no //=, no zip(strict=True)
+            taps[stride] = x
         return taps
 
     def forward(self, x: Tensor) -> Tensor:
@@ -162,6 +166,7 @@ class UNet(nn.Module):
         logits: Tensor = self.head(self.features(x)[1])
         return logits
 
+    @torch.jit.unused
     def _check_input(self, x: Tensor) -> None:
         if x.ndim != 4 or x.shape[1] != self.in_channels:
             raise ValueError(f"UNet expects images (B, {self.in_channels}, H, W), got {tuple(x.shape)}.")
