@@ -44,7 +44,7 @@ class Pictures(torch.utils.data.Dataset[dict[str, Any]]):
 
 
 class Noisy(Method):
-    """Cross-entropy on the labeled pictures; agreement of two dropout masks on the unlabeled ones."""
+    """Cross-entropy on the labeled pictures; agreement of two mirrored views on the unlabeled ones."""
 
     def __init__(self, dropout: float = 0.3, norm: bool = True, hidden: int = 4) -> None:
         super().__init__()
@@ -60,7 +60,7 @@ class Noisy(Method):
         labeled, unlabeled = labeled_part(batch), unlabeled_images(batch)
         assert unlabeled is not None
         logits = self.scale(self.network(labeled["image"]))
-        first, second = self.network(unlabeled), self.network(unlabeled)
+        first, second = self.network(unlabeled), self.network(unlabeled.flip(-1)).flip(-1)
         return {
             "supervised": nn.functional.cross_entropy(logits, labeled["label"][:, 0].long()),
             "agreement": (first - second).square().mean(),

@@ -4,6 +4,7 @@ from fewlabel.handlers.collapse import CollapseAlarm
 from fewlabel.handlers.ema import ExponentialMovingAverage
 from fewlabel.handlers.history import History, read_history
 from fewlabel.handlers.models import ModelSaver, is_better, load_network
+from fewlabel.handlers.processes import is_main_process
 from fewlabel.handlers.progress import Progress
 from fewlabel.handlers.resume import TrainingState
 from fewlabel.handlers.terms import step_scalars
@@ -16,6 +17,7 @@ __all__ = [
     "Progress",
     "TrainingState",
     "is_better",
+    "is_main_process",
     "load_network",
     "read_history",
     "step_scalars",
