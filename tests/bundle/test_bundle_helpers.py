@@ -103,6 +103,18 @@ def test_the_last_line_is_what_happened_first(
 
 
 @pytest.mark.usefixtures("own_hook")
+def test_our_own_message_is_told_rather_than_the_librarys_behind_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "model.json").write_text("{")
+    with pytest.raises(ValueError, match="not valid JSON") as caught:
+        trained_with(tmp_path / "model.pt", **PAPER)
+    explain_errors()
+    report(wrapped(caught.value))
+    assert capsys.readouterr().err.splitlines()[-1].startswith(f"fewlabel: error: {tmp_path / 'model.json'}: not valid")
+
+
+@pytest.mark.usefixtures("own_hook")
 def test_an_error_without_a_cause_is_not_said_twice(capsys: pytest.CaptureFixture[str]) -> None:
     explain_errors()
     report(ValueError("scan.nii.gz: broken"))

@@ -79,14 +79,15 @@ class SliceAugmentationd(Randomizable, MapTransform):
             radians = np.deg2rad(self.R.uniform(-self.angle, self.angle))
             centered = np.array([[np.cos(radians), -np.sin(radians)], [np.sin(radians), np.cos(radians)]])
         oriented = (width, height) if turns % 2 else (height, width)
+        grid = _grid(centered, height / width, self.size) if kind == 1 else None
         affine = _affine(centered @ np.diag(np.divide(oriented, self.size)), self.size, (height, width))
         for key in keys:
             values = torch.as_tensor(out[key])
             # plain tensors inside: MONAI's geometry tracking costs more than all the arithmetic
             pixels = values.as_subclass(torch.Tensor)
             nearest = key == "label" or self.published_resize
-            if kind == 1:
-                result = _rotate(pixels, centered, self.size, nearest)
+            if grid is not None:
+                result = _sample(pixels, grid, nearest)
             else:
                 result = _resize(_turn_and_flip(pixels, turns, axis) if kind == 0 else pixels, self.size, nearest)
             before = values.affine.numpy() if isinstance(values, MetaTensor) else np.eye(4)
@@ -114,17 +115,20 @@ def _resize(pixels: torch.Tensor, size: tuple[int, ...], nearest: bool) -> torch
     return F.interpolate(_floating(pixels)[None], size, **how)[0].to(pixels.dtype)
 
 
-def _rotate(pixels: torch.Tensor, centered: Matrix, size: tuple[int, ...], nearest: bool) -> torch.Tensor:
-    """Rotate and resize in one interpolation; PyTorch's frame spans [-1, 1] in (column, row) over any aspect."""
-    floating = _floating(pixels)[None]
-    aspect = pixels.shape[1] / pixels.shape[2]
+def _grid(centered: Matrix, aspect: float, size: tuple[int, ...]) -> torch.Tensor:
+    """Where each pixel of the result lies in the slice; PyTorch's frame spans [-1, 1] in (column, row)."""
     theta = [
         [centered[1, 1], centered[1, 0] * aspect, 0.0],
         [centered[0, 1] / aspect, centered[0, 0], 0.0],
     ]
-    grid = F.affine_grid(torch.tensor([theta], dtype=floating.dtype), [1, 1, *size], align_corners=False)
+    return F.affine_grid(torch.tensor([theta], dtype=torch.float32), [1, 1, *size], align_corners=False)
+
+
+def _sample(pixels: torch.Tensor, grid: torch.Tensor, nearest: bool) -> torch.Tensor:
+    floating = _floating(pixels)[None]
     mode = "nearest" if nearest else "bilinear"
-    return F.grid_sample(floating, grid, mode=mode, padding_mode="zeros", align_corners=False)[0].to(pixels.dtype)
+    result = F.grid_sample(floating, grid.to(floating.dtype), mode=mode, padding_mode="zeros", align_corners=False)
+    return result[0].to(pixels.dtype)
 
 
 def _floating(pixels: torch.Tensor) -> torch.Tensor:
