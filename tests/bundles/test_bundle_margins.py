@@ -1,4 +1,4 @@
-"""What unlabeled scans are worth on the phantom: the figures of docs/results.md, asserted with room for other machines."""
+"""What unlabeled scans are worth on the phantom: the claims of docs/results.md, with room for other machines."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ def test_each_epoch_leaves_the_means_of_its_terms_and_what_was_in_force(tmp_path
         assert record["weights"] == steps[-1]["weights"]
         assert record["learning_rates"] == steps[-1]["rates"]
         assert record["terms"].keys() == {"supervised", "agreement"}
-        assert 0 <= record["validation"]["val_mean_dice"] <= 1
+        assert 0 <= record["validation"]["mean_dice"] <= 1
         assert record["seconds"] > 0
     # the mean of the weighted sum over three steps, of which only one weight changes
     first, weights = records[0], [step["weights"]["agreement"] for step in recorder.steps[:3]]

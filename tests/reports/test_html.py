@@ -50,7 +50,7 @@ def rows(volumes=("v1", "v2"), classes=("heart", "liver"), **changes):
 
 
 HISTORY = [
-    {"epoch": e, "step": 10 * e, "seconds": 40.0 * e, "terms": {"ce": 1 / e}, "weights": {}, "validation": {}}
+    {"epoch": e, "step": 10 * e, "seconds": 40.0, "terms": {"ce": 1 / e}, "weights": {}, "validation": {}}
     for e in range(1, 4)
 ]
 

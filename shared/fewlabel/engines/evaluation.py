@@ -6,6 +6,7 @@ import logging
 import os
 from collections.abc import Mapping, Sequence
 from datetime import date
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -86,7 +87,7 @@ class Evaluation:
             rows=rows,
             history=[] if self.history is None else read_history(self.history),
             cases=views,
-            settings={"fewlabel": __version__, "date": date.today().isoformat(), **self.settings},
+            settings={"fewlabel": __version__, "date": date.today().isoformat(), **_readable(self.settings)},
             sources={name: str(path) for name, path in self.checkpoints.items()},
         )
         case_picture(views, self.output_dir / "cases.png")
@@ -110,7 +111,11 @@ class Evaluation:
         order = sorted(dice, key=lambda volume: (not np.isnan(dice[volume]), dice[volume]))
         chosen = {order[0]: "worst", order[-1]: "best"}
         chosen.setdefault(order[len(order) // 2], "median")
-        return [self._view(volume, rank, dice[volume], scores.files[volume]) for volume, rank in chosen.items()]
+        return [
+            self._view(volume, chosen[volume], dice[volume], scores.files[volume])
+            for volume in order
+            if volume in chosen
+        ]
 
     def _view(self, volume: str, rank: Any, dice: float, files: Mapping[str, Path]) -> CaseView:
         arrays = {key: read_volume(path) for key, path in files.items()}
@@ -125,6 +130,20 @@ class Evaluation:
             spacing=[voxel_sizes(arrays["image"][1])[axis] for axis in (1, 0, 2)],
             labels=self.labels,
         )
+
+
+def _readable(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Spread nested settings out, and name a class with its arguments instead of showing how Python holds them."""
+    flat: dict[str, Any] = {}
+    for name, value in settings.items():
+        if isinstance(value, partial):
+            arguments = ", ".join(f"{key}={argument}" for key, argument in value.keywords.items())
+            flat[name] = f"{value.func.__name__}({arguments})"
+        elif isinstance(value, Mapping):
+            flat.update(_readable({f"{name}, {key}": inner for key, inner in value.items()}))
+        else:
+            flat[name] = value
+    return flat
 
 
 def _mean(values: Sequence[float]) -> float:

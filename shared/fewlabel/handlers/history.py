@@ -61,7 +61,8 @@ class History:
             "learning_rates": [group["lr"] for optimizer in engine.optimizers for group in optimizer.param_groups],
         }
         if self.evaluator is not None and self.evaluator.state.epoch == engine.state.epoch:
-            record["validation"] = {name: float(value) for name, value in self.evaluator.state.metrics.items()}
+            metrics = self.evaluator.state.metrics
+            record["validation"] = {name.removeprefix("val_"): float(value) for name, value in metrics.items()}
         self._records = [old for old in self._records if old["epoch"] < engine.state.epoch] + [record]
         if is_main_process():
             write_whole(self.path, "".join(json.dumps(line) + "\n" for line in self._records).encode())

@@ -154,7 +154,8 @@ def _training_section(history: Sequence[Mapping[str, Any]]) -> list[str]:
     last = history[-1]
     facts = [count(len(history), "epoch")]
     facts += [f"{last['step']} steps"] if "step" in last else []
-    facts += [_duration(float(last["seconds"]))] if "seconds" in last else []
+    spent = sum(float(entry.get("seconds", 0)) for entry in history)
+    facts += [_duration(spent)] if spent else []
     return [*parts, _figure(figure, "Loss terms, their weights and validation Dice by epoch", ", ".join(facts) + ".")]
 
 

@@ -41,7 +41,7 @@ def training_curves(history: Sequence[Mapping[str, Any]]) -> Figure | None:
     ]
     if not panels:
         return None
-    rows = max(math.ceil(len(curves) / 2) for _, curves in panels)
+    rows = max(len(curves) for _, curves in panels)
     figure = new_figure(4.0 * len(panels), 2.9 + 0.2 * rows)
     terms = list(dict.fromkeys(name for key in ("terms", "weights") for name in _curves(history, key)))
     for axes, (title, curves) in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels, strict=True):
@@ -54,7 +54,8 @@ def training_curves(history: Sequence[Mapping[str, Any]]) -> Figure | None:
         elif title.startswith("Loss") and _spans_decades(curves):
             axes.set_yscale("log")
             axes.yaxis.set_major_formatter("{x:g}")
-        legend_below(axes, columns=2)
+        # Terms with equal curves share a label, which may be long.
+        legend_below(axes, columns=1)
     return figure
 
 
