@@ -17,7 +17,7 @@ import torch
 TRAINING = """#!/bin/sh
 while [ "$1" != "--output_dir" ]; do shift; done
 mkdir -p "$2"
-echo '{"epoch": 1, "step": 100, "loss": 0.5, "validation": {"val_mean_dice": 0.75}}' > "$2/history.jsonl"
+echo '{"epoch": 1, "step": 100, "loss": 0.5, "validation": {"mean_dice": 0.75}}' > "$2/history.jsonl"
 """
 
 
@@ -86,7 +86,7 @@ def test_a_training_ends_in_time_and_its_history_is_kept(
     row = gpu.train("mcsc", tmp_path, tmp_path, torch.device("cpu"), True, 8.0)
 
     assert row["end"] == end
-    assert row["history"][-1]["validation"]["val_mean_dice"] == 0.75
+    assert row["history"][-1]["validation"]["mean_dice"] == 0.75
     assert time.monotonic() - began < 50
 
 

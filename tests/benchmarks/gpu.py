@@ -128,7 +128,7 @@ def training(data: Path, device: torch.device, small: bool, budget: Budget) -> I
             row = train(name, data, Path(folder), device, small, share)
         section.rows.append(row)
         last = row["history"][-1] if row["history"] else {}
-        dice = last.get("validation", {}).get("val_mean_dice", float("nan"))
+        dice = last.get("validation", {}).get("mean_dice", float("nan"))
         loss, done = last.get("loss", float("nan")), last.get("step", 0)
         lines.append(f"{done:7d}{row['seconds']:9.0f}{loss:9.4f}{dice:8.4f}  {name}: {row['end']}")
         section.text = "\n".join(lines)
