@@ -5,8 +5,9 @@
 
 Without --data the phantom is drawn into a temporary folder. The training is simulated: the process computes for the
 length of a step and asks for the next batch; what passes until it has it is waiting. Workers are started before the
-clock. Memory (Linux) is the peak, over the process and its workers, of what each has to itself plus its part of what
-they share, above what the process held before it opened the loader; mapped volumes count while the system keeps them.
+clock. Waiting counts by the clock on the wall, so the machine must be idle: its load is printed. Memory (Linux) is the
+peak, over the process and its workers, of what each has to itself plus its part of what they share, above what the
+process held before it opened the loader; mapped volumes count while the system keeps them.
 """
 
 from __future__ import annotations
@@ -104,7 +105,8 @@ def main() -> None:
         labeled.transform = augment
         whole = cost_per_slice(labeled, options.slices)
         print(f"one core, {options.size} pixels: {whole:.2f} ms per labeled slice, {read:.2f} ms of it for reading\n")
-        print(f"{options.batch} + {options.batch} slices per step of {options.step} s, {options.steps} steps")
+        print(f"{options.batch} + {options.batch} slices per step of {options.step} s, {options.steps} steps, ", end="")
+        print(f"on {os.cpu_count()} cores with a load of {os.getloadavg()[0]:.1f}")
         print(f"{'workers':>8} {'wait per step':>14} {'share of time':>14} {'memory':>10}")
         for num_workers in options.num_workers:
             found = simulate((labeled, unlabeled), num_workers, options)
