@@ -11,8 +11,8 @@ from bundle_runs import places, run
 from fewlabel.reports import read_scores_csv
 
 SEEDS = (0, 1, 2)
-# a third to a half of what was measured: another processor sums in another order, and few steps amplify it
-MARGIN = {"cts": 0.02, "mcsc": 0.02}
+# less than half of what was measured: another processor sums in another order, and few steps amplify it
+MARGIN = {"cts": 0.04, "mcsc": 0.07}
 
 
 def held_out_dice(bundle: str, seed: int, folder: Path, demo_dir: Path) -> float:

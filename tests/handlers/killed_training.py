@@ -124,4 +124,6 @@ def main(folder: Path, kills: int) -> None:
 
 if __name__ == "__main__":
     torch.set_num_threads(1)
-    main(Path(sys.argv[1]), int(sys.argv[2]))
+    main(Path(sys.argv[1]) / "killed", int(sys.argv[2]))
+    # here, not in the test's process: another number of threads adds in another order
+    training(Path(sys.argv[1]) / "whole", epochs=EPOCHS).run()
