@@ -56,12 +56,12 @@ def test_the_loss_is_the_sum_of_weight_times_term_and_so_are_the_gradients() -> 
     engine = trainer(method, train_data_loader=batches(0.5), weights={"first": 3.0, "second": 0.25})
     engine.run()
     # terms (1 - 0.5)^2 and (-2 - 0.5)^2
-    assert engine.state.output["loss"].item() == pytest.approx(3 * 0.25 + 0.25 * 6.25)
-    assert {k: v.item() for k, v in engine.state.output["terms"].items()} == {"first": 0.25, "second": 6.25}
+    assert engine.state.output[0]["loss"].item() == pytest.approx(3 * 0.25 + 0.25 * 6.25)
+    assert {k: v.item() for k, v in engine.state.output[0]["terms"].items()} == {"first": 0.25, "second": 6.25}
     # one step of plain gradient descent: a - 0.1 * 3 * 2 (a - 0.5) and b - 0.1 * 0.25 * 2 (b - 0.5)
     assert method.a.item() == pytest.approx(1 - 0.1 * 3 * 2 * 0.5)
     assert method.b.item() == pytest.approx(-2 + 0.1 * 0.25 * 2 * 2.5)
-    assert not engine.state.output["loss"].requires_grad
+    assert not engine.state.output[0]["loss"].requires_grad
 
 
 def test_weights_and_method_follow_the_share_of_training_done_before_the_step() -> None:
@@ -174,7 +174,7 @@ def test_mixed_precision_is_bfloat16_and_off_by_default_on_the_cpu(amp: bool | N
     engine = trainer(method, amp=amp, weights={"first": 1.0})
     engine.run()
     assert method.dtypes == [dtype] * 2
-    assert engine.state.output["loss"].dtype == torch.float32
+    assert engine.state.output[0]["loss"].dtype == torch.float32
     assert method.layer.weight.dtype == method.layer.weight.grad.dtype == torch.float32
     assert not torch.is_autocast_enabled("cpu")
 

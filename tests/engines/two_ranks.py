@@ -66,7 +66,7 @@ def main(folder: Path) -> None:
     result["plain"] = train(folder / f"plain{rank}", dropout=0.0)
     result["whole"] = train(folder / f"whole{rank}", dropout=0.3)
     try:
-        train(folder / f"pieces{rank}" if rank == 0 else folder / "pieces0", 0.3, more_handlers=[StopAfter(8)])
+        train(folder / "pieces0", 0.3, more_handlers=[StopAfter(8)])
     except KeyboardInterrupt:
         dist.barrier()
     result["pieces"] = train(folder / "pieces0", 0.3, resume=True)

@@ -162,7 +162,7 @@ class Recorder:
                 "step": engine.state.iteration,
                 "labeled": list(zip(batch["labeled"]["number"], batch["labeled"]["seed"], strict=True)),
                 "unlabeled": list(zip(batch["unlabeled"]["number"], batch["unlabeled"]["seed"], strict=True)),
-                "loss": float(engine.state.output["loss"]),
+                "loss": float(engine.state.output[0]["loss"]),
                 "weights": dict(engine.state.weights),
                 "rates": [group["lr"] for group in engine.optimizers[0].param_groups],
             }

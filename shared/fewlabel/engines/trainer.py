@@ -20,7 +20,8 @@ class SemiSupervisedTrainer(Trainer):
     """Train a method: sum its weighted loss terms, and step its optimizers and schedules.
 
     The engine knows no method: it moves the batch, asks the method for named terms, and stops with the name of the
-    term when one is not finite. ``engine.state.output`` holds ``loss`` and ``terms`` of the last step as tensors,
+    term when one is not finite. ``engine.state.output[0]`` holds ``loss`` and ``terms`` of the last step as tensors
+    (in a list, as all of MONAI's trainers have it: its handlers read the loss there),
     ``engine.state.weights`` the weights that were in force. Saving, teachers, pictures and reports are handlers.
 
     Args:
@@ -91,7 +92,7 @@ class SemiSupervisedTrainer(Trainer):
         steps = self.state.max_epochs * self.state.epoch_length
         return float(min(max(self.state.iteration - 1, 0) / steps, 1.0))
 
-    def _iteration(self, engine: SemiSupervisedTrainer, batchdata: Mapping[str, Any]) -> dict[str, Any]:
+    def _iteration(self, engine: SemiSupervisedTrainer, batchdata: Mapping[str, Any]) -> list[dict[str, Any]]:
         batch = _move(batchdata, self.state.device)
         progress = self.progress
         self.method.train()
@@ -107,7 +108,7 @@ class SemiSupervisedTrainer(Trainer):
             optimizer.step()
         for scheduler in self.lr_schedulers:
             scheduler.step()
-        return {"loss": loss.detach(), "terms": {name: term.detach() for name, term in terms.items()}}
+        return [{"loss": loss.detach(), "terms": {name: term.detach() for name, term in terms.items()}}]
 
     def _precision(self) -> AbstractContextManager[Any]:
         device_type = self.state.device.type

@@ -42,7 +42,8 @@ class History:
 
     def _add(self, engine: Engine) -> None:
         # tensors are added up as they are: a float would wait for the device at every step
-        for name, value in {"loss": engine.state.output["loss"], **engine.state.output["terms"]}.items():
+        [step] = engine.state.output
+        for name, value in {"loss": step["loss"], **step["terms"]}.items():
             self._sums[name] = self._sums.get(name, 0) + value
         self._steps += 1
 

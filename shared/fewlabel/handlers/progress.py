@@ -11,6 +11,7 @@ from ignite.engine import Engine, Events
 from tqdm import tqdm
 
 from fewlabel.handlers.processes import is_main_process
+from fewlabel.handlers.terms import step_scalars
 
 _log = logging.getLogger(__name__)
 
@@ -56,7 +57,7 @@ class Progress:
     def _step(self, engine: Engine) -> None:
         self._bar.update()
         if engine.state.iteration % self.every == 0 and not self._bar.disable:
-            terms = {name: f"{float(value):.3f}" for name, value in engine.state.output["terms"].items()}
+            terms = {name: f"{float(value):.3f}" for name, value in engine.state.output[0]["terms"].items()}
             self._bar.set_postfix(terms, refresh=False)
 
     def __call__(self, engine: Engine) -> None:
@@ -66,8 +67,7 @@ class Progress:
         total = state.max_epochs * state.epoch_length
         left = spent / max(state.iteration - self._done_before, 1) * (total - state.iteration)
         parts = [f"epoch {state.epoch}/{state.max_epochs}", f"step {state.iteration}/{total}"]
-        parts += [f"loss {float(state.output['loss']):.3f}"]
-        parts += [f"{name} {float(value):.3f}" for name, value in state.output["terms"].items()]
+        parts += [f"{name} {value:.3f}" for name, value in step_scalars(state.output).items()]
         if self.evaluator is not None and self.evaluator.state.epoch == state.epoch:
             key = self.evaluator.state.key_metric_name
             if key in self.evaluator.state.metrics:
