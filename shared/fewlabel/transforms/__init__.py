@@ -2,5 +2,6 @@
 
 from fewlabel.transforms.augmentation import SliceAugmentationd
 from fewlabel.transforms.checks import CheckCased
+from fewlabel.transforms.loading import LoadCased
 
-__all__ = ["CheckCased", "SliceAugmentationd"]
+__all__ = ["CheckCased", "LoadCased", "SliceAugmentationd"]

@@ -1,0 +1,86 @@
+from __future__ import annotations
+
+import gzip
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import pytest
+import SimpleITK as sitk
+import torch
+from monai.data import MetaTensor
+from monai.transforms import LoadImaged
+
+from fewlabel.transforms import LoadCased
+
+AFFINE = np.array([[1.5, 0, 0, -20], [0, 1.25, 0, 7], [0, 0, 8, 3], [0, 0, 0, 1]])
+
+
+def nifti(path: Path, array: np.ndarray) -> str:
+    nib.save(nib.Nifti1Image(array, AFFINE), path)
+    return str(path)
+
+
+@pytest.fixture()
+def image(tmp_path: Path) -> str:
+    return nifti(tmp_path / "scan.nii.gz", np.random.default_rng(0).normal(size=(6, 5, 3)).astype(np.float32))
+
+
+def test_image_and_label_come_channel_first_with_their_geometry(tmp_path: Path, image: str) -> None:
+    label = np.arange(90).reshape(6, 5, 3) % 4
+    case = LoadCased(4)({"image": image, "label": nifti(tmp_path / "mask.nii.gz", label.astype(np.uint8)), "case": "a"})
+    assert case["case"] == "a"
+    assert case["image"].shape == case["label"].shape == (1, 6, 5, 3)
+    assert np.array_equal(case["label"][0].numpy(), label)
+    assert np.array_equal(case["image"][0].numpy(), nib.load(image).get_fdata(dtype=np.float32))
+    assert np.allclose(case["image"].affine.numpy(), AFFINE)
+
+
+def test_a_case_without_a_label_stays_without(image: str) -> None:
+    assert set(LoadCased(4)({"image": image})) == {"image"}
+
+
+def test_hosts_that_look_for_monais_loader_find_it_and_its_metadata(image: str) -> None:
+    load = LoadCased()
+    assert isinstance(load, LoadImaged)
+    load._loader.image_only = False  # as MONAI Label sets it
+    case = load({"image": image})
+    assert isinstance(case["image"], MetaTensor)
+    assert case["image_meta_dict"]["filename_or_obj"] == image
+
+
+@pytest.mark.parametrize("key", ["image", "label"])
+@pytest.mark.parametrize("ending", [".nii.gz", ".nii", ".nrrd", ".mha"])
+def test_a_truncated_file_is_named_whatever_its_format(tmp_path: Path, image: str, ending: str, key: str) -> None:
+    whole, half = tmp_path / f"whole{ending}", tmp_path / f"half{ending}"
+    noise = np.random.default_rng(1).integers(0, 2**15, (16, 16, 16)).astype(np.int16)
+    sitk.WriteImage(sitk.GetImageFromArray(noise), str(whole))
+    half.write_bytes(whole.read_bytes()[: whole.stat().st_size // 2])
+    with pytest.raises(ValueError, match=rf"half{ending} is truncated, corrupt or no image: copy it again"):
+        LoadCased()({"image": image, key: str(half)})
+
+
+def test_a_file_that_is_no_image_is_named(tmp_path: Path) -> None:
+    file = tmp_path / "notes.nii.gz"
+    file.write_bytes(gzip.compress(b"not an image"))
+    with pytest.raises(ValueError, match=r"notes\.nii\.gz is truncated, corrupt or no image"):
+        LoadCased()({"image": str(file)})
+
+
+def test_a_missing_file_stays_a_missing_file(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match=r"gone\.nii\.gz"):
+        LoadCased()({"image": str(tmp_path / "gone.nii.gz")})
+
+
+@pytest.mark.parametrize("shape", [(6, 5, 3, 2), (6, 5)])
+def test_a_time_series_or_a_lone_slice_is_refused_by_name(tmp_path: Path, shape: tuple[int, ...]) -> None:
+    file = nifti(tmp_path / "cine.nii.gz", np.zeros(shape, np.float32))
+    with pytest.raises(ValueError, match=r"cine\.nii\.gz: expected a volume of one channel, found shape .*save each"):
+        LoadCased()({"image": file})
+
+
+def test_what_the_checks_refuse_is_refused_by_name(tmp_path: Path, image: str) -> None:
+    label = nifti(tmp_path / "mask.nii.gz", np.full((6, 5, 3), 4, np.uint8))
+    with pytest.raises(ValueError, match=r"mask\.nii\.gz: label values \[4\.0\] are not among the 4 classes"):
+        LoadCased(4)({"image": image, "label": label})
+    assert torch.all(LoadCased(5)({"image": image, "label": label})["label"] == 4)
