@@ -24,6 +24,8 @@ def network(hidden: int = 2, value: float = 0.0) -> nn.Module:
 def train(folder: Path, metrics: Sequence[float | None], **settings: Any) -> nn.Module:
     """Set the weight to 1, 2, ... epoch by epoch, and let validation find these metrics; None validates nothing."""
     model, evaluator = network(), Engine(lambda *_: None)
+    if settings.get("peer") == "the network":
+        settings["peer"] = model
     evaluator.state.best_metric, evaluator.state.best_metric_epoch = -1.0, -1
     trainer = Engine(lambda *_: None)
 
@@ -73,6 +75,21 @@ def test_without_validation_the_last_weights_are_saved_under_both_names(
         train(tmp_path, [None, None])
     assert weight(tmp_path / "model.pt") == weight(tmp_path / "model_last.pt") == 2
     assert "no validation took place" in caplog.text
+
+
+def test_the_second_student_is_of_the_same_epoch_as_the_first(tmp_path: Path) -> None:
+    model = network()
+    trained = train(tmp_path, [0.1, 0.5, 0.3], peer=model)
+    assert trained is not model
+    assert weight(tmp_path / "peer.pt") == weight(tmp_path / "peer_last.pt") == 0  # it is not trained here
+    shared = train(tmp_path / "shared", [0.1, 0.5, 0.3], peer="the network")
+    assert weight(tmp_path / "shared" / "peer.pt") == 2
+    assert weight(tmp_path / "shared" / "peer_last.pt") == shared[0].weight[0].item() == 3
+
+
+def test_without_a_second_student_there_is_no_file_of_one(tmp_path: Path) -> None:
+    train(tmp_path, [0.1])
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["model.pt", "model_last.pt"]
 
 
 def test_the_files_are_plain_state_dicts_with_their_settings_beside_them(tmp_path: Path) -> None:

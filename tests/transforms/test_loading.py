@@ -6,7 +6,7 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 import pytest
-import SimpleITK as sitk
+import SimpleITK
 import torch
 from monai.data import MetaTensor
 from monai.transforms import LoadImaged
@@ -21,7 +21,7 @@ def nifti(path: Path, array: np.ndarray) -> str:
     return str(path)
 
 
-@pytest.fixture()
+@pytest.fixture
 def image(tmp_path: Path) -> str:
     return nifti(tmp_path / "scan.nii.gz", np.random.default_rng(0).normal(size=(6, 5, 3)).astype(np.float32))
 
@@ -54,7 +54,7 @@ def test_hosts_that_look_for_monais_loader_find_it_and_its_metadata(image: str) 
 def test_a_truncated_file_is_named_whatever_its_format(tmp_path: Path, image: str, ending: str, key: str) -> None:
     whole, half = tmp_path / f"whole{ending}", tmp_path / f"half{ending}"
     noise = np.random.default_rng(1).integers(0, 2**15, (16, 16, 16)).astype(np.int16)
-    sitk.WriteImage(sitk.GetImageFromArray(noise), str(whole))
+    SimpleITK.WriteImage(SimpleITK.GetImageFromArray(noise), str(whole))
     half.write_bytes(whole.read_bytes()[: whole.stat().st_size // 2])
     with pytest.raises(ValueError, match=rf"half{ending} is truncated, corrupt or no image: copy it again"):
         LoadCased()({"image": image, key: str(half)})

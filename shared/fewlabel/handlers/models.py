@@ -20,6 +20,7 @@ from fewlabel.handlers.tensor_file import read_tensor_file
 
 _log = logging.getLogger(__name__)
 BEST, LAST = "model.pt", "model_last.pt"
+PEERS = {BEST: "peer.pt", LAST: "peer_last.pt"}
 
 
 def is_better(current: float, best: float) -> bool:
@@ -34,11 +35,15 @@ class ModelSaver:
     files that end in ``.json``. Without validation cases the last weights are saved as ``model.pt`` too. Attach it
     behind the handler that validates.
 
+    A second student goes into ``peer.pt`` and ``peer_last.pt``, always of the same epoch: where the two disagree is
+    where the segmentation is to be doubted, see :func:`fewlabel.metrics.disagreement`.
+
     Args:
         network: the network that is used for inference.
         ckpt_dir: folder of the files.
         evaluator: the evaluator that validates; it knows which epoch was the best.
         settings: what inference must know of the training, see :func:`fewlabel.bundle.trained_with`.
+        peer: the second student, of methods that train two.
     """
 
     def __init__(
@@ -47,9 +52,10 @@ class ModelSaver:
         ckpt_dir: str | os.PathLike[str],
         evaluator: Engine,
         settings: Mapping[str, Any] | None = None,
+        peer: nn.Module | None = None,
     ) -> None:
         self.network, self.ckpt_dir, self.evaluator = network, Path(ckpt_dir), evaluator
-        self.settings = settings
+        self.settings, self.peer = settings, peer
 
     def attach(self, engine: Engine) -> None:
         """Attach to a trainer."""
@@ -73,8 +79,14 @@ class ModelSaver:
             return
         if self.settings is not None:
             write_whole((self.ckpt_dir / name).with_suffix(".json"), json.dumps(dict(self.settings)).encode())
-        with appearing(self.ckpt_dir / name) as stream:
-            torch.save({key: value.detach().cpu() for key, value in self.network.state_dict().items()}, stream)
+        if self.peer is not None:
+            _write(self.peer, self.ckpt_dir / PEERS[name])
+        _write(self.network, self.ckpt_dir / name)
+
+
+def _write(network: nn.Module, path: Path) -> None:
+    with appearing(path) as stream:
+        torch.save({key: value.detach().cpu() for key, value in network.state_dict().items()}, stream)
 
 
 def load_network(network: nn.Module, path: str | os.PathLike[str]) -> nn.Module:

@@ -1,6 +1,16 @@
-"""Agreement of a segmentation with its reference."""
+"""Agreement of a segmentation with its reference, and of two segmentations with each other."""
 
+from fewlabel.metrics.agreement import agreement, disagreement
 from fewlabel.metrics.scores import PROTOCOLS, Protocol, case_scores, scores
 from fewlabel.metrics.surface import surface, surface_distances
 
-__all__ = ["PROTOCOLS", "Protocol", "case_scores", "scores", "surface", "surface_distances"]
+__all__ = [
+    "PROTOCOLS",
+    "Protocol",
+    "agreement",
+    "case_scores",
+    "disagreement",
+    "scores",
+    "surface",
+    "surface_distances",
+]
