@@ -77,28 +77,6 @@ REQUIRED_INFERENCE = (
     "evaluator",
     "run",
 )
-SAME_STANZAS = (
-    "imports",
-    "dataset_dir",
-    "output_dir",
-    "ckpt_dir",
-    "demo_dir",
-    "settings",
-    "cohort",
-    "labels",
-    "device",
-    "network",
-    "method",
-    "train#preprocessing",
-    "train#augmentation",
-    "train#dataset",
-    "train#unlabeled_dataset",
-    "train#dataloader",
-    "train#handlers",
-    "train#trainer",
-    "validate",
-    "run",
-)
 
 
 @pytest.fixture(params=BUNDLES)
@@ -234,24 +212,6 @@ def test_every_key_of_an_overlay_changes_something_that_is_there(bundle: str, ov
         if key not in training and not any(f"@{key}" in str(value) for other, value in changes.items() if other != key)
     ]
     assert unknown == []
-
-
-@pytest.mark.parametrize("stanza", SAME_STANZAS)
-def test_what_all_methods_share_is_the_same_in_all_bundles(stanza: str) -> None:
-    found = {bundle: leaves(read_json(config(bundle, "train")))[stanza] for bundle in BUNDLES}
-    assert all(value == found["supervised"] for value in found.values())
-
-
-@pytest.mark.parametrize("name", ["evaluate.json", "multi_gpu_train.json", "inference.json", "logging.conf"])
-def test_files_that_no_method_changes_are_the_same_in_all_bundles(name: str) -> None:
-    texts = {
-        bundle: (ROOT / "bundles" / bundle / "configs" / name).read_text().replace(f"find_root('{bundle}')", "")
-        for bundle in BUNDLES
-    }
-    if name == "inference.json":
-        # the size of the paper's slices is the one thing that differs
-        texts = {bundle: re.sub(r'"size": \d+', "", text) for bundle, text in texts.items()}
-    assert len(set(texts.values())) == 1
 
 
 def test_inference_prepares_images_as_training_does(bundle: str) -> None:

@@ -41,7 +41,7 @@ class LoadCased(LoadImaged):
         image = case[self.check.image_key]
         if image.ndim != 4 or image.shape[0] != 1:
             raise ValueError(
-                f"{data[self.check.image_key]}: expected a volume of one channel, found shape {tuple(image.shape)} with "
+                f"{data[self.check.image_key]}: expected a volume of one channel, found {tuple(image.shape)} with "
                 "channels first; save each channel or time as a volume of its own, a single slice as a volume of one"
             )
         return self.check(case)

@@ -1,0 +1,61 @@
+"""What bundles share is the same text in all of them, so that nobody looks for a meaning in a difference."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from bundle_runs import BUNDLES, ROOT, config, leaves, read_json
+
+SAME_STANZAS = (
+    "imports",
+    "dataset_dir",
+    "output_dir",
+    "ckpt_dir",
+    "demo_dir",
+    "settings",
+    "cohort",
+    "labels",
+    "device",
+    "network",
+    "method",
+    "train#preprocessing",
+    "train#augmentation",
+    "train#dataset",
+    "train#unlabeled_dataset",
+    "train#dataloader",
+    "train#handlers",
+    "train#trainer",
+    "validate",
+    "run",
+)
+# what inference.json must say of a method's own networks
+OWN_INFERENCE = ("bundle_root", "trained", "network_def", "peer_def", "peer_checkpoint")
+
+
+def without_peer(handlers: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """A method of two students saves both."""
+    return [{key: value for key, value in handler.items() if key != "peer"} for handler in handlers]
+
+
+@pytest.mark.parametrize("stanza", SAME_STANZAS)
+def test_what_all_methods_share_is_the_same_in_all_bundles(stanza: str) -> None:
+    found = {bundle: leaves(read_json(config(bundle, "train")))[stanza] for bundle in BUNDLES}
+    if stanza == "train#handlers":
+        found = {bundle: without_peer(handlers) for bundle, handlers in found.items()}
+    assert all(value == found["supervised"] for value in found.values())
+
+
+def test_inference_differs_in_a_methods_own_networks_only() -> None:
+    found = [read_json(config(bundle, "inference")) for bundle in BUNDLES]
+    shared = [{key: value for key, value in one.items() if key not in OWN_INFERENCE} for one in found]
+    assert all(one == shared[0] for one in shared)
+
+
+@pytest.mark.parametrize("name", ["evaluate.json", "multi_gpu_train.json", "logging.conf"])
+def test_files_that_no_method_changes_are_the_same_in_all_bundles(name: str) -> None:
+    texts = {
+        (ROOT / "bundles" / bundle / "configs" / name).read_text().replace(f"find_root('{bundle}')", "")
+        for bundle in BUNDLES
+    }
+    assert len(texts) == 1
