@@ -19,7 +19,7 @@ from bundle_runs import Trained, config, places, tiny, undisturbed, workflow
 
 from fewlabel.networks import UNet
 
-# the stanzas that meet a user's data are the same in all bundles, see test_bundle_configs
+# the stanzas that meet a user's data are the same in all bundles, see test_bundle_stanzas
 BUNDLE = "supervised"
 
 
@@ -119,10 +119,16 @@ def test_a_truncated_scan_is_named(data: Path, training: Complain, tmp_path: Pat
     says(training(data), path)
 
 
-def test_a_scan_whose_voxels_end_early_is_named(data: Path, training: Complain, tmp_path: Path) -> None:
-    path = data / "imagesTr" / "cardiac_000.nii.gz"
+@pytest.mark.parametrize(
+    ("split", "at"), [("labeled", 0), ("labeled", -1), ("validation", 0)], ids=["labeled", "unlabeled", "validation"]
+)
+def test_a_scan_whose_voxels_end_early_is_named(
+    data: Path, training: Complain, tmp_path: Path, split: str, at: int
+) -> None:
+    case = json.loads((data / "splits.json").read_text())[split][at]
+    path = data / "imagesTr" / f"{case}.nii.gz"
     path.write_bytes(gzip.compress(gzip.decompress(path.read_bytes())[:-100]))
-    says(training(data), path)
+    says(training(data, labeled_cases=1), path)
 
 
 def test_a_case_in_two_splits_is_named(data: Path, training: Complain, tmp_path: Path) -> None:
