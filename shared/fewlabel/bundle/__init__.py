@@ -4,7 +4,16 @@ from fewlabel.bundle.cases import BundleCohort
 from fewlabel.bundle.errors import explain_errors
 from fewlabel.bundle.images import find_images
 from fewlabel.bundle.pack import pack_bundle
+from fewlabel.bundle.package import require_same_package
 from fewlabel.bundle.root import find_root
 from fewlabel.bundle.weights import trained_with
 
-__all__ = ["BundleCohort", "explain_errors", "find_images", "find_root", "pack_bundle", "trained_with"]
+__all__ = [
+    "BundleCohort",
+    "explain_errors",
+    "find_images",
+    "find_root",
+    "pack_bundle",
+    "require_same_package",
+    "trained_with",
+]
