@@ -81,10 +81,10 @@ def test_the_second_student_is_of_the_same_epoch_as_the_first(tmp_path: Path) ->
     model = network()
     trained = train(tmp_path, [0.1, 0.5, 0.3], peer=model)
     assert trained is not model
-    assert weight(tmp_path / "peer.pt") == weight(tmp_path / "peer_last.pt") == 0  # it is not trained here
+    assert weight(tmp_path / "model_peer.pt") == weight(tmp_path / "model_peer_last.pt") == 0  # it is not trained here
     shared = train(tmp_path / "shared", [0.1, 0.5, 0.3], peer="the network")
-    assert weight(tmp_path / "shared" / "peer.pt") == 2
-    assert weight(tmp_path / "shared" / "peer_last.pt") == shared[0].weight[0].item() == 3
+    assert weight(tmp_path / "shared" / "model_peer.pt") == 2
+    assert weight(tmp_path / "shared" / "model_peer_last.pt") == shared[0].weight[0].item() == 3
 
 
 def test_without_a_second_student_there_is_no_file_of_one(tmp_path: Path) -> None:

@@ -40,9 +40,14 @@ def test_a_case_without_a_label_stays_without(image: str) -> None:
     assert set(LoadCased(4)({"image": image})) == {"image"}
 
 
+def test_without_a_label_key_a_label_is_neither_loaded_nor_looked_at(image: str) -> None:
+    assert LoadCased(label_key=None)({"image": image, "label": "a host's own"})["label"] == "a host's own"
+
+
 def test_hosts_that_look_for_monais_loader_find_it_and_its_metadata(image: str) -> None:
-    load = LoadCased()
+    load = LoadCased(label_key=None)
     assert isinstance(load, LoadImaged)
+    assert load.keys == ("image",)
     load._loader.image_only = False  # as MONAI Label sets it
     case = load({"image": image})
     assert isinstance(case["image"], MetaTensor)

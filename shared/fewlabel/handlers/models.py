@@ -20,7 +20,8 @@ from fewlabel.handlers.tensor_file import read_tensor_file
 
 _log = logging.getLogger(__name__)
 BEST, LAST = "model.pt", "model_last.pt"
-PEERS = {BEST: "peer.pt", LAST: "peer_last.pt"}
+# MONAI Label takes the file with the shortest name for the network's weights: none may be shorter than model.pt
+PEERS = {BEST: "model_peer.pt", LAST: "model_peer_last.pt"}
 
 
 def is_better(current: float, best: float) -> bool:
@@ -35,8 +36,8 @@ class ModelSaver:
     files that end in ``.json``. Without validation cases the last weights are saved as ``model.pt`` too. Attach it
     behind the handler that validates.
 
-    A second student goes into ``peer.pt`` and ``peer_last.pt``, always of the same epoch: where the two disagree is
-    where the segmentation is to be doubted, see :func:`fewlabel.metrics.disagreement`.
+    A second student goes into ``model_peer.pt`` and ``model_peer_last.pt``, always of the same epoch: where the two
+    disagree is where the segmentation is to be doubted, see :func:`fewlabel.metrics.disagreement`.
 
     Args:
         network: the network that is used for inference.

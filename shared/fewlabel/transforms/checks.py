@@ -15,15 +15,17 @@ class CheckCased(MapTransform):
     Args:
         num_classes: classes a label may hold, 0 to ``num_classes - 1``; None skips that check.
         image_key: key of the image, (C, *spatial).
-        label_key: key of the label, (1, *spatial); may be absent.
+        label_key: key of the label, (1, *spatial); may be absent. None where no case has one.
 
     Raises:
         ValueError: the image holds NaN or infinity, the label a value that is no class, or the two differ in
             shape. The message names the file.
     """
 
-    def __init__(self, num_classes: int | None = None, image_key: str = "image", label_key: str = "label") -> None:
-        super().__init__([image_key, label_key], allow_missing_keys=True)
+    def __init__(
+        self, num_classes: int | None = None, image_key: str = "image", label_key: str | None = "label"
+    ) -> None:
+        super().__init__([image_key] if label_key is None else [image_key, label_key], allow_missing_keys=True)
         self.num_classes, self.image_key, self.label_key = num_classes, image_key, label_key
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
@@ -36,7 +38,7 @@ class CheckCased(MapTransform):
                 f"{_file(image)}: {bad} of {image.numel()} voxels are NaN or infinite; "
                 "replace them (by the volume's minimum, say) or leave the case out"
             )
-        if self.label_key in case:
+        if self.label_key is not None and self.label_key in case:
             self._check_label(image, case[self.label_key])
         return case
 

@@ -23,15 +23,18 @@ class LoadCased(LoadImaged):
     Args:
         num_classes: classes a label may hold, 0 to ``num_classes - 1``; None skips that check.
         image_key: key of the image's file.
-        label_key: key of the label's file; may be absent.
+        label_key: key of the label's file; may be absent. None where no case has one: MONAI Label, which serves a
+            bundle's inference, expects every key of a loader to be there.
 
     Raises:
         FileNotFoundError: a file is not there.
         ValueError: a file can't be read, is truncated or no volume of one channel, or :class:`CheckCased` refuses it.
     """
 
-    def __init__(self, num_classes: int | None = None, image_key: str = "image", label_key: str = "label") -> None:
-        super().__init__([image_key, label_key], allow_missing_keys=True)
+    def __init__(
+        self, num_classes: int | None = None, image_key: str = "image", label_key: str | None = "label"
+    ) -> None:
+        super().__init__([image_key] if label_key is None else [image_key, label_key], allow_missing_keys=True)
         self._loader = _NamingLoader(image_only=True, ensure_channel_first=True)
         self.check = CheckCased(num_classes, image_key, label_key)
 
