@@ -58,18 +58,22 @@ def prepare(dataset: str, raw: str, out: str, allow_missing: bool | str = False)
     preparations[dataset](str(raw), str(out), allow_missing=_truth("allow_missing", allow_missing))
 
 
-def pack(bundle: str, out: str = "dist", weights: bool | str = True) -> None:
+def pack(
+    bundle: str, out: str = "dist", weights: bool | str = True, url: str | None = None, large_file_mb: float = 25
+) -> None:
     """Pack a bundle and this package into one zip, which runs where fewlabel is not installed.
 
     Args:
         bundle: The bundle's name or folder.
         out: The folder of the zip.
         weights: Take the trained weights along, if there are any.
+        url: Address of the folder where large files will lie; they stay out of the zip, and large_files.yml names them.
+        large_file_mb: Files above so many megabytes are large; the model zoo's limit is 25.
 
     """
     from fewlabel.bundle.pack import pack_bundle
 
-    print(pack_bundle(str(bundle), str(out), _truth("weights", weights)))
+    print(pack_bundle(str(bundle), str(out), _truth("weights", weights), url, large_file_mb))
 
 
 def _truth(name: str, value: bool | str) -> bool:

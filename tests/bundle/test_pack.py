@@ -1,16 +1,16 @@
 from __future__ import annotations
 
+import hashlib
 import json
 import os
+import pickle
 import shutil
-import subprocess
-import sys
-import sysconfig
 import zipfile
 from pathlib import Path
 
 import pytest
 import torch
+import yaml
 
 import fewlabel
 from fewlabel.bundle import pack_bundle
@@ -42,9 +42,19 @@ def bundle(tmp_path: Path) -> Path:
     return folder
 
 
-def add_weights(folder: Path, content: object) -> None:
+def add_weights(folder: Path, content: object, file: str = "model.pt") -> None:
     (folder / "models").mkdir(exist_ok=True)
-    torch.save(content, folder / "models" / "model.pt")
+    torch.save(content, folder / "models" / file)
+
+
+def without(key: str) -> dict[str, torch.Tensor]:
+    return {name: value for name, value in small_unet().state_dict().items() if name != key}
+
+
+def define_peer(folder: Path, **changes: object) -> None:
+    file = folder / "configs" / "inference.json"
+    config = json.loads(file.read_text())
+    file.write_text(json.dumps({**config, "peer_def": {**config["network_def"], **changes}}))
 
 
 def entries(archive: Path) -> list[str]:
@@ -98,20 +108,154 @@ def test_weights_can_be_left_out(bundle: Path, tmp_path: Path) -> None:
     assert not any("/models/" in name for name in entries(pack_bundle(bundle, tmp_path / "dist", weights=False)))
 
 
-@pytest.mark.parametrize(
-    ("content", "message"),
-    [
-        (lambda: {"model": small_unet().state_dict()}, "not a plain state dict of tensors"),
-        (lambda: small_unet(num_classes=3).state_dict(), "belong to another architecture than UNet"),
-    ],
-)
-def test_weights_that_do_not_fit_the_network_are_refused_and_no_zip_appears(
-    bundle: Path, tmp_path: Path, content: object, message: str
+MISFITS = [
+    (lambda: {"model": small_unet().state_dict()}, "not a plain state dict of tensors"),
+    (lambda: small_unet(num_classes=3).state_dict(), r"head\.weight is \(3, 4, 3, 3\) instead of \(4, 4, 3, 3\)"),
+    (lambda: without("head.bias"), r"1 missing \(head\.bias\)"),
+    (lambda: {**small_unet().state_dict(), "extra": torch.zeros(1)}, r"1 unknown \(extra\)"),
+    (lambda: {f"module.{key}": value for key, value in small_unet().state_dict().items()}, "begin with 'module.'"),
+    (lambda: torch.zeros(3), "holds Tensor, not a plain state dict of tensors"),
+    (lambda: small_unet(), "damaged, or not written by torch.save"),  # the network itself needs unpickling of code
+    (dict, "missing"),
+]
+
+
+@pytest.mark.parametrize(("content", "message"), MISFITS)
+@pytest.mark.parametrize("file", ["model.pt", "peer.pt"])
+def test_weights_that_do_not_fit_their_network_are_refused_with_the_file_and_no_zip_appears(
+    file: str, bundle: Path, tmp_path: Path, content: object, message: str
 ) -> None:
-    add_weights(bundle, content())  # type: ignore[operator]
-    with pytest.raises(ValueError, match=message):
+    define_peer(bundle)
+    add_weights(bundle, small_unet().state_dict())
+    add_weights(bundle, content(), file)  # type: ignore[operator]
+    with pytest.raises(ValueError, match=rf"{file}.*{message}"):
         pack_bundle(bundle, tmp_path / "dist")
     assert not (tmp_path / "dist").exists()
+
+
+class Malice:
+    """What an attacker pickles: unpickling it makes a folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def __reduce__(self) -> tuple[object, tuple[str]]:
+        return os.mkdir, (str(self.folder),)
+
+
+@pytest.mark.filterwarnings("ignore:Detected pickle protocol")
+@pytest.mark.parametrize("saved", ["torch", "pickle"])
+def test_a_pickle_that_is_no_state_dict_is_refused_and_nothing_in_it_runs(
+    saved: str, bundle: Path, tmp_path: Path
+) -> None:
+    (bundle / "models").mkdir()
+    with open(bundle / "models" / "model.pt", "wb") as stream:
+        (torch.save if saved == "torch" else pickle.dump)({"head.bias": Malice(tmp_path / "owned")}, stream)
+    with pytest.raises(ValueError, match=r"model\.pt: damaged, or not written by torch\.save"):
+        pack_bundle(bundle, tmp_path / "dist")
+    assert not (tmp_path / "owned").exists()
+
+
+def test_a_second_student_is_packed_where_inference_has_a_use_for_it(bundle: Path, tmp_path: Path) -> None:
+    add_weights(bundle, small_unet().state_dict())
+    add_weights(bundle, small_unet(num_classes=2).state_dict(), "peer.pt")
+    assert "tiny/models/peer.pt" not in entries(pack_bundle(bundle, tmp_path / "dist"))
+    define_peer(bundle, num_classes=2)
+    assert "tiny/models/peer.pt" in entries(pack_bundle(bundle, tmp_path / "dist"))
+
+
+def test_a_network_that_is_not_defined_is_named(bundle: Path, tmp_path: Path) -> None:
+    add_weights(bundle, small_unet().state_dict())
+    (bundle / "configs" / "inference.json").write_text('{"network_def": "UNet"}')
+    with pytest.raises(ValueError, match=r"network_def defines no network, so models/model\.pt can't be checked"):
+        pack_bundle(bundle, tmp_path / "dist")
+
+
+def test_large_files_stay_out_when_their_address_is_known_and_can_be_checked_when_fetched(
+    bundle: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    add_weights(bundle, small_unet().state_dict())
+    weights = bundle / "models" / "model.pt"
+    options = {"large_file_mb": weights.stat().st_size / 1e6 - 1e-6, "url": "https://example.org/tiny/"}
+    archive = pack_bundle(bundle, tmp_path / "dist", **options)
+    with zipfile.ZipFile(archive) as packed:
+        assert "tiny/models/model.pt" not in packed.namelist()
+        (listed,) = yaml.safe_load(packed.read("tiny/large_files.yml"))["large_files"]
+    digest = hashlib.sha256(weights.read_bytes()).hexdigest()
+    place = "https://example.org/tiny/models/model.pt"
+    assert listed == {"path": "models/model.pt", "url": place, "hash_val": digest, "hash_type": "sha256"}
+    assert f"stays out of the zip; upload it to {place}" in caplog.text
+    assert pack_bundle(bundle, tmp_path / "again", **options).read_bytes() == archive.read_bytes()
+    # a megabyte is a million bytes, and a file of just the limit is not above it
+    at_limit = pack_bundle(bundle, tmp_path / "all", url=options["url"], large_file_mb=weights.stat().st_size / 1e6)
+    assert "tiny/models/model.pt" in entries(at_limit)
+
+
+def test_monai_fetches_and_checks_what_stayed_out(
+    bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from monai.bundle import scripts
+
+    add_weights(bundle, small_unet().state_dict())
+    shutil.unpack_archive(
+        pack_bundle(bundle, tmp_path / "dist", url="https://example.org/tiny", large_file_mb=1e-3), tmp_path / "other"
+    )
+    asked: list[dict[str, object]] = []
+    monkeypatch.setattr(scripts, "download_url", lambda **options: asked.append(options))
+    scripts.download_large_files(str(tmp_path / "other" / "tiny"))
+    (one,) = asked
+    assert str(one["filepath"]).endswith("tiny/models/model.pt")
+    assert one["hash_type"] == "sha256"
+
+
+def test_large_files_without_an_address_are_packed_and_the_zoos_limit_is_told(
+    bundle: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    add_weights(bundle, small_unet().state_dict())
+    names = entries(pack_bundle(bundle, tmp_path / "dist", large_file_mb=1e-3))
+    assert "tiny/models/model.pt" in names
+    assert "tiny/large_files.yml" not in names
+    assert "model zoo refuses files above 0.001 MB: to submit the bundle" in caplog.text
+
+
+def test_weights_that_lie_elsewhere_already_stay_listed(bundle: Path, tmp_path: Path) -> None:
+    elsewhere = {"path": "models/model.pt", "url": "https://example.org/old.pt"}
+    (bundle / "large_files.yml").write_text(yaml.safe_dump({"large_files": [elsewhere]}))
+    with zipfile.ZipFile(pack_bundle(bundle, tmp_path / "dist")) as packed:
+        assert yaml.safe_load(packed.read("tiny/large_files.yml")) == {"large_files": [elsewhere]}
+    add_weights(bundle, small_unet().state_dict())  # fetched, or trained anew
+    names = entries(pack_bundle(bundle, tmp_path / "dist"))
+    assert "tiny/models/model.pt" in names
+    assert "tiny/large_files.yml" not in names
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("large_files: [", r"large_files\.yml: not valid YAML"),
+        ("- models/model.pt", r"expected a list `large_files` of entries with path and url"),
+        ("large_files: [{path: a}]", r"an entry has \['path'\]; expected path, url"),
+    ],
+)
+def test_a_broken_list_of_large_files_is_refused(bundle: Path, tmp_path: Path, text: str, message: str) -> None:
+    (bundle / "large_files.yml").write_text(text)
+    with pytest.raises(ValueError, match=message):
+        pack_bundle(bundle, tmp_path / "dist")
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"url": "example.org"}, "url is 'example.org'; expected the address of a folder"),
+        ({"large_file_mb": 0}, "large_file_mb is 0; expected a number of megabytes above 0"),
+        ({"large_file_mb": "all"}, "large_file_mb is 'all'"),
+    ],
+)
+def test_options_that_make_no_sense_are_refused(
+    bundle: Path, tmp_path: Path, options: dict[str, object], message: str
+) -> None:
+    with pytest.raises(ValueError, match=message):
+        pack_bundle(bundle, tmp_path / "dist", **options)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -155,35 +299,3 @@ def test_what_cannot_be_packed_is_one_line(
     with pytest.raises(SystemExit, match="2"):
         main(["pack", *arguments])
     assert message in capsys.readouterr().err
-
-
-@pytest.mark.slow
-def test_a_zip_trains_and_segments_from_the_root_folder_with_its_own_package(phantom: Path, tmp_path: Path) -> None:
-    """`-S` leaves out what installed the package; the other packages are put on the path by hand."""
-    with zipfile.ZipFile(pack_bundle("supervised", tmp_path / "dist", weights=False)) as packed:
-        packed.extractall(tmp_path)
-    root = tmp_path / "supervised"
-    program = "\n".join(
-        [
-            "import importlib.util, sys",
-            f"sys.path.append({sysconfig.get_paths()['purelib']!r})",
-            "assert importlib.util.find_spec('fewlabel') is None, 'installed'",
-            "from monai.bundle import run",
-            f"root = {str(root)!r}",
-            f"run(config_file=root + '/configs/train.json', dataset_dir={str(phantom)!r}, num_workers=0,",
-            "    **{'paper#size': 64, 'paper#steps': 2, 'paper#steps_per_epoch': 1, 'paper#labeled_batch_size': 1})",
-            f"run(config_file=root + '/configs/inference.json', dataset_dir={str(phantom)!r})",
-            "import fewlabel",
-            "print('package:', fewlabel.__file__)",
-        ]
-    )
-    environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
-    done = subprocess.run(
-        [sys.executable, "-I", "-S", "-c", program],
-        cwd="/", env=environment, capture_output=True, text=True, timeout=600, check=False,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert f"package: {root / 'fewlabel' / '__init__.py'}" in done.stdout
-    assert (root / "models" / "model.pt").is_file()
-    assert (root / "eval" / "summary.txt").is_file()
-    assert sorted(path.name for path in (root / "eval" / "segmentations").iterdir()) == ["cardiac_005.nii.gz"]
