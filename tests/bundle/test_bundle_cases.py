@@ -157,3 +157,52 @@ def test_what_is_trained_on_is_told(dataset: Path, tmp_path: Path, caplog: pytes
     with caplog.at_level(logging.INFO, logger="fewlabel"):
         _ = BundleCohort(dataset, tmp_path / "demo").labeled
     assert "2 labeled and 2 unlabeled volumes for training, 1 for validation, 1 for test" in caplog.text
+
+
+PAPER = {"size": 224, "norm": "batch", "steps": 40000}
+DEMO = {"size": 64, "norm": "instance", "steps": 400}
+
+
+def noted(folder: Path, **settings: Any) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "model.json").write_text(json.dumps(settings))
+    return folder
+
+
+def test_a_dataset_trains_with_the_papers_settings_and_the_phantom_with_the_demos(
+    dataset: Path, tmp_path: Path, small_demo: None
+) -> None:
+    before = noted(tmp_path / "models", size=64, norm="instance", num_classes=4)  # an earlier training's: no matter
+    cohort = BundleCohort(dataset, tmp_path / "demo")
+    assert cohort.settings(cohort.labeled, PAPER, DEMO, before) is PAPER
+    cohort = BundleCohort(tmp_path / "demo", tmp_path / "demo")
+    assert cohort.settings(cohort.labeled, PAPER, DEMO, before) is DEMO
+
+
+@pytest.mark.parametrize(
+    ("note", "chosen"),
+    [
+        (None, PAPER),
+        ({"size": 224, "norm": "batch", "num_classes": 4}, PAPER),
+        ({"size": 64, "norm": "instance", "num_classes": 4}, DEMO),
+    ],
+)
+def test_a_host_goes_on_with_the_settings_of_the_weights_that_are_there(
+    phantom: Path, tmp_path: Path, note: dict[str, Any] | None, chosen: dict[str, Any]
+) -> None:
+    models = tmp_path / "models" if note is None else noted(tmp_path / "models", **note)
+    cohort = BundleCohort(tmp_path / "demo", tmp_path / "demo")
+    assert cohort.settings(host_items(phantom), PAPER, DEMO, models) is chosen
+    assert not (tmp_path / "demo").exists()
+
+
+@pytest.mark.parametrize(
+    "note", [{"size": 96, "norm": "batch", "num_classes": 4}, {"size": 224, "norm": "batch", "num_classes": 2}]
+)
+def test_a_host_is_refused_to_go_on_from_weights_of_other_settings(
+    phantom: Path, tmp_path: Path, note: dict[str, Any]
+) -> None:
+    cohort = BundleCohort(tmp_path / "demo", tmp_path / "demo")
+    cure = r"model\.json: the weights .* goes on .* 'size': 224, .*; write their values into train\.json"
+    with pytest.raises(ValueError, match=cure):
+        cohort.settings(host_items(phantom), PAPER, DEMO, noted(tmp_path / "models", **note))

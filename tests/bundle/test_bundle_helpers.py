@@ -22,9 +22,9 @@ def test_weights_with_a_note_are_run_as_they_were_trained(tmp_path: Path) -> Non
 @pytest.mark.parametrize(
     ("note", "message"),
     [
-        (b"{", r"model\.json: not valid JSON .* must hold \['norm', 'size'\]; copy the note"),
+        (b"{", r"model\.json: not valid JSON .* must hold settings by name; copy the note"),
         (b"\xff\xfe", r"model\.json: not valid JSON"),
-        (b"[1]", r"model\.json: expected the settings \['norm', 'size'\], found \[1\]; copy the note"),
+        (b"[1]", r"model\.json: expected settings by name, found \[1\]; copy the note"),
         (b'{"size": 96}', r"expected the settings \['norm', 'size'\], found \{'size': 96\}"),
         (b'{"size": 96, "norm": "batch", "depth": 3}', "expected the settings"),
         (b'{"size": "96", "norm": "batch"}', r"size must be like 224, found '96'; copy the note .* or delete it"),

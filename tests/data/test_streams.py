@@ -241,3 +241,12 @@ def test_a_loader_refuses_what_it_cannot_serve(data: Any, settings: dict[str, in
         loader(data, **settings)
     with pytest.raises(ValueError, match="no labeled item to train on"):
         TwoStreamLoader(SliceDataset([], load), None, **SIZES)
+
+
+@pytest.mark.parametrize(("size", "told"), [(5, "3 unlabeled ones (12 slices)"), (0, "0 unlabeled ones (0 slices)")])
+def test_the_log_tells_how_many_volumes_are_trained_on(
+    data: Any, size: int, told: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level("INFO", logger="fewlabel"):
+        next(iter(loader(data, unlabeled_batch_size=size)))
+    assert f"training on 2 labeled volumes (10 slices) and {told}" in caplog.text

@@ -9,6 +9,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from fewlabel.bundle.weights import read_note
 from fewlabel.data import Cohort
 from fewlabel.data.phantom import write_phantom
 
@@ -109,6 +110,38 @@ class BundleCohort:
     def uses_demo(self, labeled: Items) -> bool:
         """Return whether these labeled items, all of them, are the demo's."""
         return len(labeled) > 0 and all(self._below(item, self.demo_dir) for item in labeled)
+
+    def settings(
+        self,
+        labeled: Items,
+        paper: Mapping[str, Any],
+        demo: Mapping[str, Any],
+        ckpt_dir: str | os.PathLike[str],
+    ) -> Mapping[str, Any]:
+        """Return the settings to train with: the paper's for a dataset, the demo's for the phantom.
+
+        A host's training goes on from the weights in ``ckpt_dir``, and the host's own copy of the network stays built
+        as those were: their note, see :func:`fewlabel.bundle.trained_with`, decides which of the two fits.
+
+        Raises:
+            ValueError: a host goes on from weights that were trained with neither.
+        """
+        if self.uses_demo(labeled):
+            return demo
+        note = Path(ckpt_dir) / "model.json"
+        if not note.is_file() or not labeled or all(self._below(item, self.dataset_dir) for item in labeled):
+            return paper
+        trained = read_note(note)
+        now = {"num_classes": self.num_classes}
+        for settings in (paper, demo):
+            if all({**settings, **now}.get(key) == value for key, value in trained.items()):
+                return settings
+        wanted = {key: {**paper, **now}.get(key) for key in trained}
+        raise ValueError(
+            f"{note}: the weights beside it were trained with {trained}, but this training goes on from them with "
+            f'{wanted}; write their values into train.json ("num_classes", "paper"), or take the weights away to start '
+            "afresh"
+        )
 
     def unlabeled_beside(self, labeled: Items) -> Items:
         """Return the cohort's unlabeled items if the labeled ones are the cohort's, none otherwise."""

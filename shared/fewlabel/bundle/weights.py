@@ -26,13 +26,25 @@ def trained_with(checkpoint: str | os.PathLike[str], **paper: Any) -> dict[str, 
     note = Path(checkpoint).with_suffix(".json")
     if not note.exists():
         return paper
-    try:
-        found = json.loads(note.read_text(encoding="utf-8"))
-    except ValueError as error:  # of JSON or of its encoding
-        raise ValueError(f"{note}: not valid JSON ({error}); it must hold {sorted(paper)}{_CURE}") from error
-    if not isinstance(found, dict) or set(found) != set(paper):
+    found = read_note(note)
+    if set(found) != set(paper):
         raise ValueError(f"{note}: expected the settings {sorted(paper)}, found {found}{_CURE}")
     for name, value in paper.items():
         if type(found[name]) is not type(value):
             raise ValueError(f"{note}: {name} must be like {value!r}, found {found[name]!r}{_CURE}")
+    return found
+
+
+def read_note(note: Path) -> dict[str, Any]:
+    """Return the settings that :class:`fewlabel.handlers.ModelSaver` noted, whatever they are.
+
+    Raises:
+        ValueError: the note is not JSON, or holds no settings.
+    """
+    try:
+        found = json.loads(note.read_text(encoding="utf-8"))
+    except ValueError as error:  # of JSON or of its encoding
+        raise ValueError(f"{note}: not valid JSON ({error}); it must hold settings by name{_CURE}") from error
+    if not isinstance(found, dict):
+        raise ValueError(f"{note}: expected settings by name, found {found!r}{_CURE}")
     return found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from typing import Any
 
@@ -12,6 +13,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 
 from fewlabel.data.slices import SliceDataset
 
+_log = logging.getLogger(__name__)
 Batch = dict[str, dict[str, Any] | None]
 
 
@@ -126,6 +128,9 @@ class TwoStreamLoader:
         labeled = self._stream(self.labeled, self.labeled_batch_size, 0)
         use_unlabeled = self.unlabeled is not None and len(self.unlabeled) > 0 and self.unlabeled_batch_size > 0
         unlabeled = self._stream(self.unlabeled, self.unlabeled_batch_size, 1) if use_unlabeled else None
+        used = [self.labeled, self.unlabeled if use_unlabeled else None]
+        counts = [number for data in used for number in ((len(data.data), len(data)) if data is not None else (0, 0))]
+        _log.info("training on %d labeled volumes (%d slices) and %d unlabeled ones (%d slices)", *counts)
         while True:
             batch: Batch = {"labeled": next(labeled), "unlabeled": None if unlabeled is None else next(unlabeled)}
             # counted before the batch leaves: whoever saves a checkpoint after the step has consumed it
