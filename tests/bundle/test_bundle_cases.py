@@ -203,6 +203,6 @@ def test_a_host_is_refused_to_go_on_from_weights_of_other_settings(
     phantom: Path, tmp_path: Path, note: dict[str, Any]
 ) -> None:
     cohort = BundleCohort(tmp_path / "demo", tmp_path / "demo")
-    cure = r"model\.json: the weights .* goes on .* 'size': 224, .*; write their values into train\.json"
+    cure = r"model\.json: the weights .* goes on .*'size': 224, .*; write their values into train\.json"
     with pytest.raises(ValueError, match=cure):
         cohort.settings(host_items(phantom), PAPER, DEMO, noted(tmp_path / "models", **note))
