@@ -76,6 +76,24 @@ def pack(
     print(pack_bundle(str(bundle), str(out), _truth("weights", weights), url, large_file_mb))
 
 
+def verify(bundle: str, run: bool | str = False) -> None:
+    """Check a bundle against what the model zoo and MONAI Label need: print a table, with a cure below each fault.
+
+    Exits with 1 when a check fails, with 2 when the command cannot run or refuses a zip.
+
+    Args:
+        bundle: The bundle's name, folder or zip.
+        run: Also build its networks and workflows; this runs code of the bundle.
+
+    """
+    from fewlabel.bundle.verify import verify_bundle
+
+    report = verify_bundle(str(bundle), _truth("run", run))
+    print(report)
+    if not report.ok:
+        raise SystemExit(1)
+
+
 def _truth(name: str, value: bool | str) -> bool:
     # Fire reads `true` as a word and `True` as a truth value.
     known = {"true": True, "false": False}
@@ -84,7 +102,7 @@ def _truth(name: str, value: bool | str) -> bool:
     return known[str(value).lower()]
 
 
-COMMANDS = {"check": check, "pack": pack, "phantom": phantom, "prepare": prepare}
+COMMANDS = {"check": check, "pack": pack, "phantom": phantom, "prepare": prepare, "verify": verify}
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
