@@ -121,7 +121,7 @@ MISFITS = [
 
 
 @pytest.mark.parametrize(("content", "message"), MISFITS)
-@pytest.mark.parametrize("file", ["model.pt", "peer.pt"])
+@pytest.mark.parametrize("file", ["model.pt", "model_peer.pt"])
 def test_weights_that_do_not_fit_their_network_are_refused_with_the_file_and_no_zip_appears(
     file: str, bundle: Path, tmp_path: Path, content: object, message: str
 ) -> None:
@@ -158,10 +158,10 @@ def test_a_pickle_that_is_no_state_dict_is_refused_and_nothing_in_it_runs(
 
 def test_a_second_student_is_packed_where_inference_has_a_use_for_it(bundle: Path, tmp_path: Path) -> None:
     add_weights(bundle, small_unet().state_dict())
-    add_weights(bundle, small_unet(num_classes=2).state_dict(), "peer.pt")
-    assert "tiny/models/peer.pt" not in entries(pack_bundle(bundle, tmp_path / "dist"))
+    add_weights(bundle, small_unet(num_classes=2).state_dict(), "model_peer.pt")
+    assert "tiny/models/model_peer.pt" not in entries(pack_bundle(bundle, tmp_path / "dist"))
     define_peer(bundle, num_classes=2)
-    assert "tiny/models/peer.pt" in entries(pack_bundle(bundle, tmp_path / "dist"))
+    assert "tiny/models/model_peer.pt" in entries(pack_bundle(bundle, tmp_path / "dist"))
 
 
 def test_a_network_that_is_not_defined_is_named(bundle: Path, tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from torch import nn
 from fewlabel.handlers.models import load_network
 
 # the key of inference.json that defines the network whose weights lie in the file
-NETWORKS = {"models/model.pt": "network_def", "models/peer.pt": "peer_def"}
+NETWORKS = {"models/model.pt": "network_def", "models/model_peer.pt": "peer_def"}
 
 
 def check_weights(root: str | os.PathLike[str], file: str) -> None:
@@ -19,7 +19,7 @@ def check_weights(root: str | os.PathLike[str], file: str) -> None:
 
     Args:
         root: the bundle's folder.
-        file: "models/model.pt" or "models/peer.pt".
+        file: "models/model.pt" or "models/model_peer.pt".
 
     Raises:
         FileNotFoundError: no such weights.
