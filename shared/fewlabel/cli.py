@@ -94,6 +94,26 @@ def verify(bundle: str, run: bool | str = False) -> None:
         raise SystemExit(1)
 
 
+def export(
+    bundle: str, to: str, out: str | None = None, scan: str | None = None, checkpoint: str | None = None
+) -> None:
+    """Write a bundle's network as TorchScript or ONNX, if it gives the same on a scan.
+
+    Args:
+        bundle: The bundle's name or folder.
+        to: The format: torchscript or onnx.
+        out: The new file; models/model.ts or models/model.onnx in the bundle when left out.
+        scan: A scan of the kind that the bundle is for; a synthetic heart when left out.
+        checkpoint: The weights; the bundle's models/model.pt when left out.
+
+    """
+    from fewlabel.bundle.export import export_bundle
+
+    print(
+        export_bundle(str(bundle), str(to), *(None if path is None else str(path) for path in (out, scan, checkpoint)))
+    )
+
+
 def _truth(name: str, value: bool | str) -> bool:
     # Fire reads `true` as a word and `True` as a truth value.
     known = {"true": True, "false": False}
@@ -102,7 +122,7 @@ def _truth(name: str, value: bool | str) -> bool:
     return known[str(value).lower()]
 
 
-COMMANDS = {"check": check, "pack": pack, "phantom": phantom, "prepare": prepare, "verify": verify}
+COMMANDS = {"check": check, "export": export, "pack": pack, "phantom": phantom, "prepare": prepare, "verify": verify}
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

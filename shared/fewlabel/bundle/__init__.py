@@ -2,6 +2,7 @@
 
 from fewlabel.bundle.cases import BundleCohort
 from fewlabel.bundle.errors import explain_errors
+from fewlabel.bundle.export import export_bundle
 from fewlabel.bundle.images import find_images
 from fewlabel.bundle.pack import pack_bundle
 from fewlabel.bundle.package import require_same_package
@@ -11,6 +12,7 @@ from fewlabel.bundle.weights import trained_with
 __all__ = [
     "BundleCohort",
     "explain_errors",
+    "export_bundle",
     "find_images",
     "find_root",
     "pack_bundle",
