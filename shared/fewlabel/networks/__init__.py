@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from fewlabel.networks.cs_unet import CSUNet
 from fewlabel.networks.pretrained import PretrainedReport, load_pretrained_swin
 from fewlabel.networks.projector import ContrastProjector
 from fewlabel.networks.swin_unet import SwinUnet
 from fewlabel.networks.unet import UNet
 
-__all__ = ["ContrastProjector", "PretrainedReport", "SwinUnet", "UNet", "load_pretrained_swin"]
+__all__ = ["CSUNet", "ContrastProjector", "PretrainedReport", "SwinUnet", "UNet", "load_pretrained_swin"]

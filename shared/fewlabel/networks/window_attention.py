@@ -11,6 +11,8 @@ from monai.networks.blocks import MLPBlock
 from monai.networks.layers import DropPath
 from torch import Tensor, nn
 
+from fewlabel.networks.windows import cut, regions, relative_index
+
 
 @dataclass(frozen=True)
 class WindowLayout:
@@ -55,39 +57,18 @@ def window_layout(height: int, width: int, window_size: int, shifted: bool, devi
         (4, 6)
 
     """
-    grid = (-(-height // window_size), -(-width // window_size))
-    window = (-(-height // grid[0]), -(-width // grid[1]))
-    padding = (grid[0] * window[0] - height, grid[1] * window[1] - width)
-    shift = tuple(size // 2 if shifted and count > 1 else 0 for size, count in zip(window, grid, strict=True))
+    rows, high, down = cut(height, window_size, shifted)
+    columns, wide, right = cut(width, window_size, shifted)
+    padding = (rows * high - height, columns * wide - width)
     # The cache outlives an inference_mode block, and tensors made inside one could never be used in training.
     with torch.inference_mode(False), torch.no_grad():
-        rows, columns = torch.meshgrid(*(torch.arange(side, device=device) for side in window), indexing="ij")
-        offsets = [axis.flatten()[:, None] - axis.flatten()[None, :] + window_size - 1 for axis in (rows, columns)]
-        index = (offsets[0] * (2 * window_size - 1) + offsets[1]).flatten()
-        mask = _mask(height, width, window, grid, (shift[0], shift[1]), device) if any(shift + padding) else None
-    return WindowLayout(window, grid, (shift[0], shift[1]), padding, index, mask)
-
-
-def _mask(
-    height: int,
-    width: int,
-    window: tuple[int, int],
-    grid: tuple[int, int],
-    shift: tuple[int, int],
-    device: torch.device,
-) -> Tensor:
-    """Tokens see each other if both are of the map and neither came around the border by the cyclic shift.
-
-    Padding sees padding, so that no row of the softmax is empty; its output is cut off.
-    """
-    sides = (grid[0] * window[0], grid[1] * window[1])
-    row, column = (torch.arange(side, device=device) + by for side, by in zip(sides, shift, strict=True))
-    region = 2 * (row >= sides[0])[:, None] + (column >= sides[1])[None, :]
-    outside = (row % sides[0] >= height)[:, None] | (column % sides[1] >= width)[None, :]
-    region = region.masked_fill(outside, -1)
-    region = region.view(grid[0], window[0], grid[1], window[1]).transpose(1, 2).reshape(grid[0] * grid[1], 1, -1)
-    blocked = region[..., :, None] != region[..., None, :]
-    return torch.zeros(blocked.shape, device=device).masked_fill_(blocked, float("-inf"))
+        index = relative_index(high, wide, window_size, device)
+        mask = None
+        if any((down, right, *padding)):
+            region = regions(height, width, window_size, shifted, device)[:, None]
+            blocked = region[..., :, None] != region[..., None, :]
+            mask = torch.zeros(blocked.shape, device=device).masked_fill_(blocked, float("-inf"))
+    return WindowLayout((high, wide), (rows, columns), (down, right), padding, index, mask)
 
 
 class WindowAttention(nn.Module):
