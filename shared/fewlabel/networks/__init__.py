@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
-from fewlabel.networks.cs_unet import CSUNet
 from fewlabel.networks.pretrained import PretrainedReport, load_pretrained_swin
 from fewlabel.networks.projector import ContrastProjector
 from fewlabel.networks.swin_unet import SwinUnet
 from fewlabel.networks.unet import UNet
+from fewlabel.networks.vnet import VNet, VNetDecoder, VNetEncoder
 
-__all__ = ["CSUNet", "ContrastProjector", "PretrainedReport", "SwinUnet", "UNet", "load_pretrained_swin"]
+__all__ = [
+    "ContrastProjector",
+    "PretrainedReport",
+    "SwinUnet",
+    "UNet",
+    "VNet",
+    "VNetDecoder",
+    "VNetEncoder",
+    "load_pretrained_swin",
+]
