@@ -2,9 +2,12 @@ from __future__ import annotations
 
 import os
 import tarfile
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import numpy as np
 import pytest
+import SimpleITK
 
 from fewlabel.data.acdc import prepare_acdc
 from fewlabel.data.phantom import write_phantom
@@ -38,3 +41,40 @@ def real_acdc(real_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
         files.extractall(folder / "raw", filter="data")
     raw = next(path.parent for path in (folder / "raw").rglob("images") if path.is_dir())
     return prepare_acdc(raw, folder / "acdc", allow_missing=True, report=lambda line: None)
+
+
+@pytest.fixture
+def write_series() -> Callable[..., Path]:
+    """Write voxels (X, Y, Z) as DICOM, a file per slice, in an order that is not that of the slices."""
+
+    def write(
+        folder: Path,
+        voxels: np.ndarray,
+        uid: str = "1.2.3.4",
+        number: int = 7,
+        heights: Sequence[float] | None = None,
+        ending: str = ".dcm",
+        row: tuple[float, float, float] = (1, 0, 0),
+        shift: float = 0.0,
+        modality: str = "MR",
+    ) -> Path:
+        folder.mkdir(parents=True, exist_ok=True)
+        writer = SimpleITK.ImageFileWriter()
+        writer.KeepOriginalImageUIDOn()
+        writer.SetImageIO("GDCMImageIO")
+        heights = [3.0 + 8 * k for k in range(voxels.shape[2])] if heights is None else heights
+        for k, height in enumerate(heights):
+            image = SimpleITK.GetImageFromArray(voxels[:, :, k].T[None].astype(np.int16))
+            image.SetSpacing((1.5, 1.25, 8.0))
+            tags = {"0020|000d": "1.2.3", "0020|000e": uid, "0008|0018": f"{uid}.{k + 1}", "0008|0060": modality}
+            tags |= {"0020|0011": str(number), "0020|0013": str(k + 1)}
+            tags |= {"0020|0032": f"{-20 + shift * k}\\7\\{height}", "0020|0037": "\\".join(map(str, (*row, 0, 1, 0)))}
+            for tag, value in tags.items():
+                image.SetMetaData(tag, value)
+            file = folder / f"{uid}_{(k * 7 + 3) % 11:02d}_{k}.dcm"
+            writer.SetFileName(str(file))
+            writer.Execute(image)
+            file.rename(file.with_suffix(ending))
+        return folder
+
+    return write

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from fewlabel.bundle import explain_errors, find_images, trained_with
+from fewlabel.bundle import explain_errors, trained_with
 
 PAPER = {"size": 224, "norm": "batch"}
 
@@ -34,37 +34,6 @@ def test_a_note_that_does_not_fit_is_an_error_with_the_cure(note: bytes, message
     (tmp_path / "model.json").write_bytes(note)
     with pytest.raises(ValueError, match=message):
         trained_with(tmp_path / "model.pt", **PAPER)
-
-
-def fill(folder: Path, *names: str) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
-    for name in names:
-        (folder / name).write_bytes(b"")
-
-
-def test_the_scans_of_any_folder_are_found_in_order(tmp_path: Path) -> None:
-    fill(tmp_path, "b.nii.gz", "a.NII", "c.mha", "notes.txt", "._b.nii.gz", ".nii.gz")
-    fill(tmp_path / "deeper.nii.gz", "d.nii.gz")
-    assert find_images(tmp_path) == [{"image": str(tmp_path / name)} for name in ("a.NII", "b.nii.gz", "c.mha")]
-
-
-def test_of_a_dataset_the_scans_for_the_test_are_taken(tmp_path: Path) -> None:
-    fill(tmp_path / "imagesTr", "train.nii.gz")
-    fill(tmp_path / "imagesTs", "test.nii.gz")
-    assert find_images(str(tmp_path)) == [{"image": str(tmp_path / "imagesTs" / "test.nii.gz")}]
-
-
-def test_a_folder_without_scans_is_an_error_that_names_it(tmp_path: Path) -> None:
-    fill(tmp_path, "notes.txt")
-    with pytest.raises(ValueError, match=rf"{tmp_path}: no scan in it; looked for files that end in \.nii\.gz"):
-        find_images(tmp_path)
-    with pytest.raises(
-        FileNotFoundError, match="missing: no such folder; name the folder of the scans with --dataset_dir"
-    ):
-        find_images(tmp_path / "missing")
-    for no_folder in ("", tmp_path / "notes.txt"):
-        with pytest.raises(ValueError, match=r"expected a folder of scans, got .*; name one with --dataset_dir"):
-            find_images(no_folder)
 
 
 def report(error: BaseException) -> None:

@@ -6,6 +6,7 @@ from fewlabel.bundle.export import export_bundle
 from fewlabel.bundle.images import find_images
 from fewlabel.bundle.pack import pack_bundle
 from fewlabel.bundle.package import require_same_package
+from fewlabel.bundle.peer import is_on, load_peer, peer_of
 from fewlabel.bundle.root import find_root
 from fewlabel.bundle.weights import trained_with
 
@@ -15,7 +16,10 @@ __all__ = [
     "export_bundle",
     "find_images",
     "find_root",
+    "is_on",
+    "load_peer",
     "pack_bundle",
+    "peer_of",
     "require_same_package",
     "trained_with",
 ]

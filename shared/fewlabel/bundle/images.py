@@ -3,31 +3,85 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from pathlib import Path
+from typing import Any
 
+from fewlabel.data.dicom import Series, find_series, looks_like_dicom
 from fewlabel.data.formats import ENDINGS, split_ending
 
 
-def find_images(folder: str | os.PathLike[str]) -> list[dict[str, str]]:
-    """Return ``{"image": path}`` for every scan in a folder, in order of names.
+def find_images(folder: str | os.PathLike[str]) -> list[dict[str, Any]]:
+    """Return ``{"image": path or files, "name": name}`` for every scan in a folder, in order of names.
 
-    A dataset in the layout of :class:`fewlabel.data.Cohort` gives the scans of its ``imagesTs``; of any other folder,
-    all scans that lie in it directly are taken.
+    A dataset in the layout of :class:`fewlabel.data.Cohort` gives the scans of its ``imagesTs``. Of any other folder,
+    the scans that lie in it directly are taken, and the DICOM series in it and in the folders below it. ``image`` is
+    what :class:`fewlabel.transforms.LoadCased` loads: a file, the folder of a series, or the list of its files where a
+    folder holds several. ``name`` is the file's without its ending, or the path of the series' folder, joined by
+    underscores, with the series' number where a folder holds several.
 
     Args:
-        folder: the folder.
+        folder: the folder, or a single file.
 
     Raises:
         FileNotFoundError: no such folder.
-        ValueError: it is no folder, or there is no scan in it.
+        ValueError: there is no scan, or two have the same name, so that one segmentation would replace the other.
+        ImportError: there are DICOM files, and SimpleITK is not installed.
     """
     root = Path(folder)
-    if not str(folder) or root.is_file():
-        raise ValueError(f"expected a folder of scans, got {str(folder)!r}; name one with --dataset_dir")
-    if not root.is_dir():
+    if not str(folder):
+        raise ValueError(f"expected a folder of scans, or a scan, got {str(folder)!r}; name one with --dataset_dir")
+    if not root.exists():
         raise FileNotFoundError(f"{root}: no such folder; name the folder of the scans with --dataset_dir")
+    if root.is_file():
+        return [_single(root)]
     place = root / "imagesTs" if (root / "imagesTs").is_dir() else root
-    images = sorted(path for path in place.iterdir() if path.is_file() and split_ending(path.name) is not None)
-    if not images:
-        raise ValueError(f"{place}: no scan in it; looked for files that end in {', '.join(ENDINGS)}")
-    return [{"image": str(path)} for path in images]
+    files = (path for path in place.iterdir() if path.is_file())
+    found = [{"image": str(path), "name": stem[0]} for path in files if (stem := split_ending(path.name)) is not None]
+    found += _series_items(find_series(place), place)
+    if not found:
+        raise ValueError(
+            f"{place}: no scan in it; looked for files that end in {', '.join(ENDINGS)}, and for DICOM series, also in "
+            "the folders below"
+        )
+    return _distinct(sorted(found, key=lambda item: (str(item["name"]), str(item["image"]))))
+
+
+def _single(file: Path) -> dict[str, Any]:
+    stem = split_ending(file.name)
+    if stem is None and not looks_like_dicom(file):
+        raise ValueError(
+            f"{file}: no scan; expected a file that ends in {', '.join(ENDINGS)}, or a DICOM file; name a scan or a "
+            "folder of scans with --dataset_dir"
+        )
+    return {"image": str(file), "name": stem[0] if stem is not None else file.stem}
+
+
+def _series_items(found: list[Series], root: Path) -> list[dict[str, Any]]:
+    in_folder = Counter(series.folder for series in found)
+    of_number = Counter((series.folder, series.number) for series in found)
+    items = []
+    for series in found:
+        name = "_".join(series.folder.relative_to(root).parts or (root.resolve().name,))
+        if in_folder[series.folder] > 1:
+            name += f"_{series.number}" if series.number else ""
+            name += f"_{series.uid}" if of_number[series.folder, series.number] > 1 else ""
+        items.append({"image": str(series.folder) if series.alone else list(series.files), "name": name})
+    return items
+
+
+def _distinct(items: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Pass the items on unless two have one name; file systems may not tell letters apart by their case."""
+    known: dict[str, dict[str, Any]] = {}
+    for item in items:
+        other = known.setdefault(str(item["name"]).casefold(), item)
+        if other is not item:
+            raise ValueError(
+                f"{_shown(other)} and {_shown(item)} would both be segmented as {item['name']}.nii.gz; rename one, or "
+                "segment them from folders of their own"
+            )
+    return items
+
+
+def _shown(item: dict[str, Any]) -> str:
+    return str(item["image"] if isinstance(item["image"], str) else item["image"][0])

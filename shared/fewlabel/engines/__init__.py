@@ -3,6 +3,7 @@
 from fewlabel.engines.distributed import distribute, local_device, start_processes
 from fewlabel.engines.evaluation import Evaluation
 from fewlabel.engines.schedules import PolynomialWarmup
+from fewlabel.engines.segmentation import Segmentation
 from fewlabel.engines.trainer import SemiSupervisedTrainer
 from fewlabel.engines.weights import Constant, GaussianRamp
 
@@ -11,6 +12,7 @@ __all__ = [
     "Evaluation",
     "GaussianRamp",
     "PolynomialWarmup",
+    "Segmentation",
     "SemiSupervisedTrainer",
     "distribute",
     "local_device",

@@ -9,6 +9,8 @@ import torch.distributed as dist
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
+from fewlabel.sampling import find_banks
+
 
 def start_processes() -> None:
     """Join the group of processes that ``torchrun`` started, over NCCL on CUDA and gloo elsewhere.
@@ -34,6 +36,9 @@ def local_device() -> torch.device:
 def distribute(method: nn.Module, sync_batch_norm: bool = False) -> DistributedDataParallel:
     """Wrap a method, already on its device, so that all processes take equal steps.
 
+    All hold the same weights, and before each step get the main process's statistics of batch normalization, so that
+    the weights it saves are those that all validate. Banks are left out of that: each process fills its own.
+
     Args:
         method: the method, networks, projectors and banks together.
         sync_batch_norm: let batch normalization see the global batch, not each process's share. CUDA only, as
@@ -49,4 +54,7 @@ def distribute(method: nn.Module, sync_batch_norm: bool = False) -> DistributedD
         # in place, module by module: handlers and evaluator hold the same networks
         for name, child in list(method.named_children()):
             setattr(method, name, nn.SyncBatchNorm.convert_sync_batchnorm(child))  # type: ignore[no-untyped-call]
+    # not broadcast_buffers=False: then the statistics of batch normalization would drift apart as well
+    names = [f"{bank}.{buffer}" for bank, child in find_banks(method).items() for buffer, _ in child.named_buffers()]
+    DistributedDataParallel._set_params_and_buffers_to_ignore_for_model(method, names)
     return DistributedDataParallel(method, device_ids=[device] if device.type == "cuda" else None)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import torch
@@ -59,18 +59,53 @@ class ResizedSliceInferer(Inferer):
         Raises:
             ValueError: the inputs are not volumes, or the network does not return logits of the slices' size.
         """
-        if inputs.ndim != 5:
-            raise ValueError(f"expected volumes (B, C, H, W, D), got a tensor of shape {tuple(inputs.shape)}")
-        axis = self.slice_axis + 2 if self.slice_axis >= 0 else self.slice_axis
-        # plain tensors inside: tracking the geometry of every slice would cost more than the network
-        volumes = torch.movedim(inputs.as_subclass(torch.Tensor), axis, 1)
-        slices = volumes.flatten(0, 1)
-        logits = torch.cat(
-            [self._segment(part, network, *args, **kwargs) for part in torch.split(slices, self.batch_size)]
-        )
-        result = torch.movedim(torch.unflatten(logits, 0, volumes.shape[:2]), 1, axis)
+        parts = self.batches(inputs, network, *args, **kwargs)
+        positions, logits = next(parts)
+        result = logits.new_empty((inputs.shape[0] * inputs.shape[self.slice_axis % 3 + 2], *logits.shape[1:]))
+        result[positions] = logits
+        for positions, logits in parts:
+            result[positions] = logits
+        result = self.assemble(result, len(inputs))
         # whoever saves the result needs the file's name and affine
         return MetaTensor(result).copy_meta_from(inputs) if isinstance(inputs, MetaTensor) else result
+
+    def batches(
+        self,
+        inputs: torch.Tensor,
+        network: Callable[..., torch.Tensor],
+        *args: Any,
+        device: torch.device | str | None = None,
+        **kwargs: Any,
+    ) -> Iterator[tuple[slice, torch.Tensor]]:
+        """Yield the logits a few slices at a time, so that nobody has to hold those of a whole volume.
+
+        Args:
+            inputs: volumes (B, C, H, W, D); their slices are counted volume after volume.
+            network: maps slices (N, C, *size) to logits (N, K, *size).
+            args: passed to the network.
+            device: where each batch of slices is moved to; None leaves it.
+            kwargs: passed to the network.
+
+        Yields:
+            The range of slices, and their logits (N, K, rows, columns) on the slices' own grid.
+
+        Raises:
+            ValueError: the inputs are not volumes, or the network does not return logits of the slices' size.
+        """
+        if inputs.ndim != 5 or inputs.numel() == 0:
+            raise ValueError(f"expected volumes (B, C, H, W, D), got a tensor of shape {tuple(inputs.shape)}")
+        # plain tensors inside: tracking the geometry of every slice would cost more than the network
+        volumes = torch.movedim(inputs.as_subclass(torch.Tensor), self.slice_axis % 3 + 2, 1)
+        per_volume = volumes.shape[1]
+        for start in range(0, len(volumes) * per_volume, self.batch_size):
+            stop = min(start + self.batch_size, len(volumes) * per_volume)
+            # only these slices are copied, never the volume
+            part = torch.stack([volumes[k // per_volume, k % per_volume] for k in range(start, stop)])
+            yield slice(start, stop), self._segment(part.to(device), network, *args, **kwargs)
+
+    def assemble(self, slices: torch.Tensor, number: int = 1) -> torch.Tensor:
+        """Return slices (number * S, C, rows, columns), in the order of :meth:`batches`, as volumes (B, C, H, W, D)."""
+        return torch.movedim(torch.unflatten(slices, 0, (number, -1)), 1, self.slice_axis % 3 + 2)
 
     def _segment(
         self, slices: torch.Tensor, network: Callable[..., torch.Tensor], *args: Any, **kwargs: Any

@@ -6,6 +6,8 @@ import math
 
 import torch
 
+_PART = 1 << 18
+
 
 def disagreement(logits_a: torch.Tensor, logits_b: torch.Tensor) -> torch.Tensor:
     r"""Total variation between the class probabilities of two networks, voxel by voxel.
@@ -53,12 +55,17 @@ def agreement(labels_a: torch.Tensor, labels_b: torch.Tensor, num_classes: int) 
     """
     if labels_a.shape != labels_b.shape:
         raise ValueError(f"expected label maps of one shape, got {tuple(labels_a.shape)} and {tuple(labels_b.shape)}")
-    a, b = labels_a.flatten().long(), labels_b.flatten().long()
-    for labels in (a, b):
-        if labels.numel() and (labels.min() < 0 or labels.max() >= num_classes):
-            raise ValueError(f"expected labels 0 to {num_classes - 1}, got {int(labels.min())} to {int(labels.max())}")
-    size = torch.bincount(a, minlength=num_classes) + torch.bincount(b, minlength=num_classes)
-    shared = torch.bincount(a[a == b], minlength=num_classes)
+    size = torch.zeros(num_classes, dtype=torch.long, device=labels_a.device)
+    shared = size.clone()
+    # part after part: bincount wants eight bytes a voxel, and label maps have one
+    for a, b in zip(torch.split(labels_a.flatten(), _PART), torch.split(labels_b.flatten(), _PART), strict=True):
+        for labels in (a, b):
+            if labels.min() < 0 or labels.max() >= num_classes:
+                raise ValueError(
+                    f"expected labels 0 to {num_classes - 1}, got {int(labels.min())} to {int(labels.max())}"
+                )
+            size += torch.bincount(labels.long(), minlength=num_classes)
+        shared += torch.bincount(a[a == b].long(), minlength=num_classes)
     present = size[1:] > 0
     if not present.any():
         return math.nan

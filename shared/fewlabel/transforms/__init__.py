@@ -3,5 +3,6 @@
 from fewlabel.transforms.augmentation import SliceAugmentationd
 from fewlabel.transforms.checks import CheckCased
 from fewlabel.transforms.loading import LoadCased
+from fewlabel.transforms.reading import SimpleITKReader
 
-__all__ = ["CheckCased", "LoadCased", "SliceAugmentationd"]
+__all__ = ["CheckCased", "LoadCased", "SimpleITKReader", "SliceAugmentationd"]

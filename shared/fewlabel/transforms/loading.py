@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Mapping, Sequence
 from os import PathLike
+from pathlib import Path
 from typing import Any
 
 from monai.data import ImageReader
 from monai.transforms import LoadImage, LoadImaged
 
 from fewlabel.transforms.checks import CheckCased
+from fewlabel.transforms.dicom import SeriesError
+from fewlabel.transforms.reading import SimpleITKReader
 
 File = str | PathLike[str]
 
@@ -17,8 +20,9 @@ File = str | PathLike[str]
 class LoadCased(LoadImaged):
     """Load a case's image and, if it has one, its label; check both; name the file in every error.
 
-    Volumes come channel first, as float32 with their geometry, by MONAI's readers: NIfTI, NRRD, MetaImage, folders of
-    DICOM slices. An unlabeled case, and one to be segmented, has no label key.
+    Volumes come channel first, as float32 with their geometry: NIfTI by MONAI's reader; NRRD, MetaImage and DICOM
+    series (a folder, or the list of its files) by :class:`fewlabel.transforms.SimpleITKReader`. An unlabeled case, and
+    one to be segmented, has no label key.
 
     Args:
         num_classes: classes a label may hold, 0 to ``num_classes - 1``; None skips that check.
@@ -36,6 +40,7 @@ class LoadCased(LoadImaged):
     ) -> None:
         super().__init__([image_key] if label_key is None else [image_key, label_key], allow_missing_keys=True)
         self._loader = _NamingLoader(image_only=True, ensure_channel_first=True)
+        self._loader.register(SimpleITKReader())  # the last is asked first
         self.check = CheckCased(num_classes, image_key, label_key)
 
     def __call__(self, data: Mapping[Hashable, Any], reader: ImageReader | None = None) -> dict[Hashable, Any]:
@@ -44,8 +49,8 @@ class LoadCased(LoadImaged):
         image = case[self.check.image_key]
         if image.ndim != 4 or image.shape[0] != 1:
             raise ValueError(
-                f"{data[self.check.image_key]}: expected a volume of one channel, found {tuple(image.shape)} with "
-                "channels first; save each channel or time as a volume of its own, a single slice as a volume of one"
+                f"{_shown(data[self.check.image_key])}: expected a volume of one channel, found {tuple(image.shape)} "
+                "with channels first; save each channel or time as a volume, a single slice as a volume of one"
             )
         return self.check(case)
 
@@ -56,11 +61,18 @@ class _NamingLoader(LoadImage):
     def __call__(self, filename: Sequence[File] | File, reader: ImageReader | None = None) -> Any:
         try:
             return super().__call__(filename, reader)
-        except (FileNotFoundError, PermissionError):
+        except (FileNotFoundError, PermissionError, ImportError, SeriesError):
             raise
         except Exception as error:  # every reader has its own errors; none is lost
             reason = " ".join(str(error).split()) or type(error).__name__
             raise ValueError(
-                f"{filename} is truncated, corrupt or no image: copy it again from its source, or export it as NIfTI "
-                f"({reason[-200:]})"
+                f"{_shown(filename)} is truncated, corrupt or no image: copy it again from its source, or export it as "
+                f"NIfTI ({reason[-200:]})"
             ) from error
+
+
+def _shown(files: Sequence[File] | File) -> str:
+    """Name a file, or a series by its folder."""
+    if isinstance(files, str | PathLike):
+        return str(files)
+    return str(files[0]) if len(files) == 1 else f"{Path(files[0]).parent} ({len(files)} files)"

@@ -1,0 +1,78 @@
+"""Tell whether a result still belongs to the file, the weights and the settings that it would be made from now."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+_LAST_FILES = "filenames"  # where MONAI's readers note what they read last
+_PLAIN = (bool, int, float, str, bytes, type(None))
+
+
+def of_weights(*networks: nn.Module) -> str:
+    """Return a checksum of all parameters and buffers, by name, type and value.
+
+    >>> one, two = of_weights(nn.ReLU()), of_weights(nn.ReLU(), nn.ReLU())
+    >>> one == of_weights(nn.ReLU()), one == two
+    (True, False)
+    """
+    digest = hashlib.sha256()
+    for network in networks:
+        digest.update(b"network")
+        for name, tensor in sorted(network.state_dict().items()):
+            digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+            digest.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy())
+    return digest.hexdigest()
+
+
+def of_files(image: str | Sequence[str]) -> str:
+    """Return a checksum of names, sizes and times of change of a scan's files, without reading them.
+
+    Of a folder all files count, and of a header such as ``.mhd`` the files beside it with the same stem, as one of them
+    holds the voxels. The folder's own place does not: a dataset may be moved.
+    """
+    paths = [Path(image)] if isinstance(image, str) else [Path(file) for file in image]
+    if len(paths) == 1 and paths[0].is_dir():
+        paths = [path for path in paths[0].iterdir() if path.is_file()]
+    elif len(paths) == 1 and paths[0].suffix.lower() == ".mhd":
+        paths = [path for path in paths[0].parent.iterdir() if path.is_file() and path.stem == paths[0].stem]
+    facts = [(path.name, path.stat().st_size, path.stat().st_mtime_ns) for path in sorted(paths)]
+    return hashlib.sha256(repr(facts).encode()).hexdigest()
+
+
+def of_settings(*components: Any) -> str:
+    """Return a checksum of what components are and how they are set up: classes and plain attributes, all the way down.
+
+    >>> from monai.inferers import SlidingWindowInferer as Inferer
+    >>> of_settings(Inferer(64)) == of_settings(Inferer(64)), of_settings(Inferer(64)) == of_settings(Inferer(96))
+    (True, False)
+    """
+    return hashlib.sha256(repr([_described(component, frozenset()) for component in components]).encode()).hexdigest()
+
+
+def _described(value: Any, above: frozenset[int]) -> Any:
+    if isinstance(value, _PLAIN):
+        return value
+    if id(value) in above:
+        return "itself"
+    above = above | {id(value)}
+    if isinstance(value, Mapping):
+        named = {str(key): inner for key, inner in value.items() if key != _LAST_FILES}
+        return [(key, _described(named[key], above)) for key in sorted(named)]
+    if isinstance(value, list | tuple | set | frozenset):
+        parts = [_described(inner, above) for inner in value]
+        return parts if isinstance(value, list | tuple) else sorted(map(repr, parts))
+    if isinstance(value, np.ndarray | torch.Tensor):
+        return np.asarray(torch.as_tensor(value).cpu()).tolist()
+    name = f"{type(value).__module__}.{type(value).__qualname__}"
+    if isinstance(value, np.random.RandomState | nn.Module):
+        return name  # states that running changes, and weights, which have a checksum of their own
+    if isinstance(value, type) or not hasattr(value, "__dict__"):
+        return getattr(value, "__qualname__", name)
+    return [name, getattr(value, "__qualname__", ""), _described(vars(value), above)]
