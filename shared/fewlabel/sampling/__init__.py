@@ -1,5 +1,6 @@
 """Which pixels a contrastive loss compares: certainty, selection, and memories of features."""
 
+from fewlabel.sampling.banks import find_banks
 from fewlabel.sampling.certainty import certain_mask, entropy
 from fewlabel.sampling.class_bank import ClassBank
 from fewlabel.sampling.draw import choose, draw
@@ -15,5 +16,6 @@ __all__ = [
     "class_ranks",
     "draw",
     "entropy",
+    "find_banks",
     "negatives",
 ]
