@@ -2,6 +2,7 @@
 
 from fewlabel.losses.anchored import AnchoredContrastiveLoss, anchored_contrastive
 from fewlabel.losses.contrastive import BalancedContrastiveLoss, balanced_contrastive
+from fewlabel.losses.local import LocalContrastiveLoss, local_contrastive
 from fewlabel.losses.lovasz import LovaszSoftmaxLoss, lovasz_softmax
 from fewlabel.losses.nt_xent import NTXentLoss, nt_xent
 from fewlabel.losses.ohem import OhemCrossEntropyLoss, ohem_cross_entropy
@@ -10,12 +11,14 @@ from fewlabel.losses.region import RegionContrastLoss, region_contrast
 __all__ = [
     "AnchoredContrastiveLoss",
     "BalancedContrastiveLoss",
+    "LocalContrastiveLoss",
     "LovaszSoftmaxLoss",
     "NTXentLoss",
     "OhemCrossEntropyLoss",
     "RegionContrastLoss",
     "anchored_contrastive",
     "balanced_contrastive",
+    "local_contrastive",
     "lovasz_softmax",
     "nt_xent",
     "ohem_cross_entropy",
