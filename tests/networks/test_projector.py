@@ -54,5 +54,16 @@ def test_with_norm_b_the_scale_of_network_b_does_not_matter() -> None:
 
 def test_a_map_with_the_wrong_channels_is_an_error_that_names_it() -> None:
     projector = ContrastProjector(3, 5)
-    with pytest.raises(ValueError, match=r"features_b must be \(B, 5, H, W\), got \(1, 3, 2, 2\)"):
+    with pytest.raises(ValueError, match=r"features_b must be \(B, 5, H, W\) or \(n, 5\), got \(1, 3, 2, 2\)"):
         projector(torch.rand(1, 3, 2, 2), torch.rand(1, 3, 2, 2))
+
+
+@pytest.mark.parametrize("norm_b", [False, True])
+def test_single_pixels_are_projected_as_the_map_they_come_from_is(norm_b: bool) -> None:
+    projector = ContrastProjector(3, 5, norm_b=norm_b)
+    maps = torch.rand(2, 3, 4, 4), torch.rand(2, 5, 4, 4)
+    pixels = projector(*(m.movedim(1, -1).flatten(0, 2) for m in maps))
+
+    for ours, whole in zip(pixels, projector(*maps), strict=True):
+        torch.testing.assert_close(ours, whole.movedim(1, -1).flatten(0, 2))
+    assert [tuple(empty.shape) for empty in projector(torch.zeros(0, 3), torch.zeros(0, 5))] == [(0, 128), (0, 128)]

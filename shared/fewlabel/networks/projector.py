@@ -40,28 +40,35 @@ class ContrastProjector(nn.Module):
         self.shared = nn.Conv2d(hidden, out, kernel_size=1)
 
     def forward(self, features_a: Tensor, features_b: Tensor) -> tuple[Tensor, Tensor]:
-        """Project both maps.
+        """Project both maps, or pixels of both.
 
         Args:
-            features_a: (B, in_channels_a, H, W).
-            features_b: (B, in_channels_b, H, W); its B, H, W may differ from a's.
+            features_a: (B, in_channels_a, H, W), or single pixels (n, in_channels_a).
+            features_b: (B, in_channels_b, H, W) or (n, in_channels_b); its B, H, W or n may differ from a's.
 
         Returns:
-            Two maps (B, out, H, W) of unit length over the channels.
+            Two maps (B, out, H, W), or lists of pixels (n, out), of unit length over the channels.
 
         Raises:
             ValueError: if a map has the wrong number of channels.
 
         """
         for name, own, features in (("a", self.own_a, features_a), ("b", self.own_b, features_b)):
-            if features.ndim != 4 or features.shape[1] != own.in_channels:
+            if features.ndim not in (2, 4) or features.shape[1] != own.in_channels:
                 raise ValueError(
-                    f"features_{name} must be (B, {own.in_channels}, H, W), got {tuple(features.shape)}; "
-                    f"in_channels_{name} is the network's feature_channels at this stride."
+                    f"features_{name} must be (B, {own.in_channels}, H, W) or (n, {own.in_channels}), got "
+                    f"{tuple(features.shape)}; in_channels_{name} is the network's feature_channels at this stride."
                 )
         if self.norm_b is not None:
             features_b = self.norm_b(features_b.movedim(1, -1)).movedim(-1, 1)
         return self._project(self.own_a, features_a), self._project(self.own_b, features_b)
 
     def _project(self, own: nn.Conv2d, features: Tensor) -> Tensor:
-        return F.normalize(self.shared(F.relu(own(features))), dim=1)
+        return F.normalize(_pointwise(self.shared, F.relu(_pointwise(own, features))), dim=1)
+
+
+def _pointwise(convolution: nn.Conv2d, features: Tensor) -> Tensor:
+    if features.ndim == 2:  # a list of pixels, maybe an empty one
+        return F.linear(features, convolution.weight.flatten(1), convolution.bias)
+    result: Tensor = convolution(features)
+    return result
