@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from fewlabel.methods import MCSC
+from fewlabel.methods import MCSC, MCSCv2
 from fewlabel.networks import SwinUnet, UNet
 
 
@@ -87,6 +87,19 @@ def build_mcsc(seed: int = 0, **options: Any) -> MCSC:
     """MCSC with pixel networks, the same ones for the same seed."""
     torch.manual_seed(seed)
     return MCSC(PixelNetwork(3), PixelNetwork(4), **options)
+
+
+def build_mcsc_v2(seed: int = 0, num_classes: int = 4, sureness: float = 30.0, **options: Any) -> MCSCv2:
+    """MCSCv2 with pixel networks whose predictions are sure of some pixels and unsure of others."""
+    torch.manual_seed(seed)
+    students = PixelNetwork(3, num_classes), PixelNetwork(4, num_classes)
+    for student in students:
+        student.fine.weight.data *= 5
+        student.head.weight.data *= sureness
+        with torch.no_grad():  # no class is preferred
+            logits = student.head(student.features(torch.rand(1, 1, 32, 32))[1])
+            student.head.bias -= logits.mean(dim=(0, 2, 3))
+    return MCSCv2(*students, num_classes=num_classes, **options)
 
 
 def contrast(method: nn.Module, batch: dict[str, Any], progress: float = 1.0, seed: int = 7) -> Tensor:

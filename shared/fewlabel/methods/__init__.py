@@ -1,7 +1,18 @@
 """One file per method: its networks, and what a batch gives as named loss terms."""
 
+from fewlabel.methods.certain_contrast import CertainContrast
 from fewlabel.methods.cross_teaching import CrossTeaching
 from fewlabel.methods.mcsc import MCSC
+from fewlabel.methods.mcsc_v2 import MCSCv2
+from fewlabel.methods.other_contrasts import GLCLContrast, ReCoContrast
 from fewlabel.methods.supervised import Supervised
 
-__all__ = ["MCSC", "CrossTeaching", "Supervised"]
+__all__ = [
+    "MCSC",
+    "CertainContrast",
+    "CrossTeaching",
+    "GLCLContrast",
+    "MCSCv2",
+    "ReCoContrast",
+    "Supervised",
+]

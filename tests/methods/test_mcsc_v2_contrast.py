@@ -1,0 +1,180 @@
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import pytest
+import torch
+from pixel_networks import build_mcsc_v2, contrast, make_batch
+from torch import Tensor
+
+from fewlabel.methods import CertainContrast, MCSCv2
+
+CLASSES = 3
+ALL = {"num_anchors": 10**6, "num_keys": 10**6, "bank_size": 10**4, "bank_share": 1.0}
+
+
+class Memory:
+    """Keys of each class by stride, oldest first, as the thesis' banks."""
+
+    def __init__(self) -> None:
+        self.keys: dict[tuple[int, int], list[tuple[Tensor, int]]] = {}
+
+
+def oracle(  # noqa: C901 - one literal reading of the section, from top to bottom
+    method: MCSCv2, batch: dict[str, Any], progress: float, memory: Memory, **switches: Any
+) -> Tensor:
+    """Thesis section 5.3.2, pixel by pixel and anchor by anchor, from the whole projected maps; nothing is drawn."""
+    on = {"background": True, "balanced": True, "certain_anchors": True, "ranked_negatives": True, "bank": True}
+    on |= {"cross": True, "center": "all", "low": 1, "high": 1, "h": 0.9, **switches}
+    parts = [batch["labeled"]["image"]] + ([batch["unlabeled"]["image"]] if batch["unlabeled"] else [])
+    images, truth = torch.cat(parts), batch["labeled"]["label"]
+    students = [method.cnn, method.transformer]
+    maps = [student.features(images) for student in students]
+    seen = [s.head(f[1]).detach().softmax(dim=1) for s, f in zip(students, maps, strict=True)]
+    entropies = sorted(
+        -sum(p * math.log(p) for p in seen[s][image, :, row, column].tolist() if p > 0)
+        for s in range(2)
+        for image in range(len(truth), len(images))
+        for row in range(images.shape[-2])
+        for column in range(images.shape[-1])
+    )
+    beta = method.uncertain_share * (1 - progress)
+    sure = len(entropies) - math.floor(beta * len(entropies) + 1e-9)
+    gamma = entropies[sure - 1] if sure else -1.0  # eq. 5.1 and the quantile below it
+    total = torch.zeros((), dtype=torch.float64)
+    for stride in (int(name) for name in method.projectors):
+        projected = method.projectors[str(stride)](maps[0][stride], maps[1][stride])
+        pixels = []  # of both networks together: vector, probabilities, class, labeled, certain
+        for student in range(2):
+            for image in range(len(images)):
+                for row in range(projected[0].shape[-2]):
+                    for column in range(projected[0].shape[-1]):
+                        fine = (row * stride + stride // 2, column * stride + stride // 2)
+                        p = seen[1 - student if on["cross"] else student][image, :, fine[0], fine[1]].tolist()
+                        labeled = image < len(truth)
+                        y = int(truth[image, 0][fine]) if labeled else p.index(max(p))
+                        certain = -sum(q * math.log(q) for q in p if q > 0) <= gamma + 1e-9
+                        pixels.append((projected[student][image, :, row, column], p, y, labeled, certain))
+        losses = []
+        for c in range(CLASSES):
+            anchors = [
+                v
+                for v, p, y, labeled, certain in pixels
+                if y == c and (not on["certain_anchors"] or (max(p) > on["h"] and (labeled or certain)))
+            ]
+            fresh = []
+            for v, p, y, labeled, certain in pixels:
+                place = sum(q > p[c] for q in p)  # O_i(c)
+                if not on["ranked_negatives"]:
+                    negative = y != c
+                elif labeled:
+                    negative = y != c and 0 <= place < on["low"]
+                else:
+                    negative = (not certain and place >= on["high"]) or (certain and place >= on["low"])
+                if negative:
+                    fresh.append((v.detach().half().double() if on["bank"] else v.detach().double(), y))
+            store = memory.keys.setdefault((stride, c), [])
+            keys = (store + fresh) if on["bank"] else fresh
+            memory.keys[stride, c] = keys
+            if not anchors or not keys or (c == 0 and not on["background"]):
+                continue
+            center = torch.stack(anchors).double().mean(dim=0)
+            center = center / center.norm()
+            anchor_losses = []
+            for a in (a.double() for a in anchors):
+                z = torch.zeros((), dtype=torch.float64)
+                for j in set(range(CLASSES)) - {c}:
+                    similar = [(a @ key / 0.1).exp() for key, y in keys if y == j]
+                    if similar:
+                        z = z + (sum(similar) / len(similar) if on["balanced"] else sum(similar))
+                top = (a @ center / 0.1).exp()
+                anchor_losses.append(-(top / (top + z)).log())
+            losses.append(sum(anchor_losses) / len(anchor_losses))
+        if losses:
+            total = total + sum(losses) / CLASSES
+    return total
+
+
+def build(strides: tuple[int, ...] = (1,), uncertain_share: float = 0.4, cross: bool = True, **options: Any) -> MCSCv2:
+    def make(num_classes: int) -> CertainContrast:
+        return CertainContrast(num_classes, **{**ALL, **options})
+
+    return build_mcsc_v2(
+        num_classes=CLASSES, strides=strides, contrast=make, uncertain_share=uncertain_share, cross_labels=cross
+    )
+
+
+@pytest.mark.parametrize(
+    ("strides", "progress", "switches"),
+    [
+        ((1,), 0.0, {}),
+        ((1,), 0.5, {}),
+        ((1,), 1.0, {}),
+        ((2, 1), 0.25, {}),
+        ((1,), 0.0, {"cross": False}),
+        ((1,), 0.0, {"background": False}),
+        ((1,), 0.0, {"balanced": False}),
+        ((1,), 0.0, {"certain_anchors": False}),
+        ((1,), 0.0, {"ranked_negatives": False}),
+        ((1,), 0.0, {"bank": False}),
+        ((1,), 0.0, {"low": 2, "high": 2}),
+        ((1,), 0.0, {"high": 2}),
+        ((1,), 0.0, {"high": 3, "h": 0.5}),
+    ],
+)
+def test_two_steps_of_the_contrast_and_their_gradient_equal_the_literal_algorithm(
+    strides: tuple[int, ...], progress: float, switches: dict[str, Any]
+) -> None:
+    renamed = {"low": "low_rank", "high": "high_rank", "h": "threshold"}
+    options = {renamed.get(name, name): value for name, value in switches.items() if name not in ("cross", "bank")}
+    if not switches.get("bank", True):
+        options["bank_size"] = None
+    method = build(strides, cross=switches.get("cross", True), **options)
+    memory = Memory()
+    parameters = list(method.parameters())
+    for batch in (make_batch(1, 1, 4, CLASSES), make_batch(1, 2, 4, CLASSES)):  # the second meets the first's keys
+        expected = oracle(method, batch, progress, memory, **switches)
+        slopes = torch.autograd.grad(expected, parameters, allow_unused=True)
+        value = contrast(method, batch, progress)
+
+        assert expected.item() > 0
+        assert value.item() == pytest.approx(expected.item(), rel=1e-4)
+        for ours, theirs in zip(torch.autograd.grad(value, parameters, allow_unused=True), slopes, strict=True):
+            if theirs is None:
+                assert ours is None or not ours.any()
+            else:
+                torch.testing.assert_close(ours, theirs.to(ours.dtype), rtol=1e-3, atol=1e-4)
+
+
+def test_the_switches_matter_in_these_tests() -> None:
+    batch = make_batch(1, 2, 4, CLASSES)
+    values = {
+        contrast(build(**options), batch, 0.0).item()
+        for options in (
+            {}, {"cross": False}, {"background": False}, {"balanced": False}, {"certain_anchors": False},
+            {"ranked_negatives": False}, {"threshold": 0.5}, {"low_rank": 2, "high_rank": 2}, {"high_rank": 3},
+            {"uncertain_share": 0.95}, {"strides": (2,)},
+        )
+    }  # fmt: skip
+
+    assert len(values) == 11
+
+
+def test_without_unlabeled_images_the_contrast_is_that_of_the_labeled_ones() -> None:
+    method, batch = build(), make_batch(2, 0, 4, CLASSES)
+
+    assert contrast(method, batch, 0.0).item() == pytest.approx(oracle(method, batch, 0.0, Memory()).item(), rel=1e-4)
+
+
+@pytest.mark.parametrize("missing", range(CLASSES))
+def test_a_class_that_is_absent_adds_nothing_and_the_sum_is_still_divided_by_all(missing: int) -> None:
+    method, batch = build(certain_anchors=False, ranked_negatives=False), make_batch(2, 0, 4, CLASSES)
+    label = batch["labeled"]["label"]
+    label[label == missing] = (missing + 1) % CLASSES
+
+    value = contrast(method, batch, 0.0)
+
+    assert value.item() == pytest.approx(
+        oracle(method, batch, 0.0, Memory(), certain_anchors=False, ranked_negatives=False).item(), rel=1e-4
+    )
