@@ -54,7 +54,7 @@ def without(key: str) -> dict[str, torch.Tensor]:
 def define_peer(folder: Path, **changes: object) -> None:
     file = folder / "configs" / "inference.json"
     config = json.loads(file.read_text())
-    file.write_text(json.dumps({**config, "peer_def": {**config["network_def"], **changes}}))
+    file.write_text(json.dumps({**config, "peer_def": {**config["network_def"], "_disabled_": True, **changes}}))
 
 
 def entries(archive: Path) -> list[str]:

@@ -32,6 +32,8 @@ def check_weights(root: str | os.PathLike[str], file: str) -> None:
     parser.read_config(str(config))
     parser["bundle_root"] = str(folder)
     parser["checkpoint"] = str(folder / "models" / "model.pt")
+    if f"{key}#_disabled_" in parser:
+        parser[f"{key}#_disabled_"] = False  # the second student is built only when it is asked for
     network = parser.get_parsed_content(key, default=None) if key in parser else None
     if not isinstance(network, nn.Module):
         raise ValueError(f"{config}: {key} defines no network, so {file} can't be checked; define it there")

@@ -41,7 +41,7 @@ def pack_bundle(
     Args:
         bundle: a bundle's folder, or its name, see :func:`fewlabel.bundle.find_root`.
         out: folder of the zip.
-        weights: take ``models/model.pt`` along, if there is one, and the settings beside it; and
+        weights: take ``models/model.pt`` along, if there is one, and the settings beside it; and the second student's
             ``models/model_peer.pt``, if there is one and ``inference.json`` has a use for it.
         url: address of the folder where large files will lie, under the path they have in the bundle. They stay out of
             the zip, and ``large_files.yml`` says where ``python -m monai.bundle download_large_files`` gets them and

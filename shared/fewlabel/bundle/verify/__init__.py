@@ -7,6 +7,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+from fewlabel.bundle.fit import NETWORKS
 from fewlabel.bundle.pack import bundle_folder
 from fewlabel.bundle.verify.config_rules import config_rules
 from fewlabel.bundle.verify.contents import BundleFiles, Contents, FolderFiles
@@ -20,13 +21,7 @@ from fewlabel.bundle.verify.zips import ZipFiles
 __all__ = ["Finding", "Report", "verify_bundle"]
 
 # faults of a bundle that should not be run, not even on purpose
-_TRUST = {
-    "vendored fewlabel",
-    "code outside the package",
-    "what configs run",
-    "models/model.pt",
-    "models/model_peer.pt",
-}
+_TRUST = {"vendored fewlabel", "code outside the package", "what configs run", *NETWORKS}
 
 
 def verify_bundle(bundle: str | os.PathLike[str], run: bool = False) -> Report:

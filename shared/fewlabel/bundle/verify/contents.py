@@ -8,10 +8,11 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from fewlabel.bundle.fit import NETWORKS
 from fewlabel.bundle.verify.report import Finding, judge
 from fewlabel.bundle.verify.zips import ZipFiles
 
-NOTED = ("models/model.pt", "models/model_peer.pt", "models/model.json")
+NOTED = (*NETWORKS, "models/model.json")
 CONFIGS = ("configs/metadata.json", "configs/inference.json", "configs/train.json")
 _MAX_JSON = 2**20
 

@@ -62,7 +62,8 @@ def read_saved(content: bytes) -> Saved:
     try:
         held = _Machine(saved).run(pickled)
     except _BROKEN as error:
-        raise ValueError(f"holds what no state dict needs ({error or type(error).__name__})") from error
+        called = f"unpickling would call {calls(saved)}; " if saved.code else ""
+        raise ValueError(f"{called}holds what no state dict needs ({error or type(error).__name__})") from error
     if not isinstance(held, dict):
         saved.kind = held.name if isinstance(held, _Call) else type(held).__name__
         return saved
@@ -73,6 +74,11 @@ def read_saved(content: bytes) -> Saved:
         else:
             saved.others.append(str(key))
     return saved
+
+
+def calls(saved: Saved) -> str:
+    """Return the code that unpickling would call, as words."""
+    return ", ".join(code.replace(" ", ".") for code in sorted(set(saved.code))[:5])
 
 
 def _shape(value: Any) -> tuple[int, ...] | None:
@@ -109,7 +115,9 @@ class _Machine:
         elif name in _STEPS:
             getattr(self, _STEPS[name])(argument)
         elif name not in ("PROTO", "FRAME"):
-            raise ValueError(f"instruction {name}")
+            if name == "INST":  # names code and calls it in one
+                self.saved.code.append(str(argument))
+            raise ValueError(f"the instruction {name}")
 
     def _marked(self) -> list[Any]:
         at = max(place for place, item in enumerate(self.stack) if item is _MARK)
@@ -185,7 +193,8 @@ _LITERALS = {
     "SHORT_BINSTRING", "BINBYTES", "SHORT_BINBYTES",
 }  # fmt: skip
 _STEPS = {
-    "GLOBAL": "_global", "STACK_GLOBAL": "_stack_global", "REDUCE": "_reduce", "BINPERSID": "_persistent",
-    "BUILD": "_build", "SETITEMS": "_set_items", "SETITEM": "_set_item", "TUPLE": "_tuple", "TUPLE1": "_tuple1",
-    "TUPLE2": "_tuple2", "TUPLE3": "_tuple3", "APPEND": "_append", "APPENDS": "_appends",
+    "GLOBAL": "_global", "STACK_GLOBAL": "_stack_global", "REDUCE": "_reduce", "NEWOBJ": "_reduce",
+    "BINPERSID": "_persistent", "BUILD": "_build", "SETITEMS": "_set_items", "SETITEM": "_set_item",
+    "TUPLE": "_tuple", "TUPLE1": "_tuple1", "TUPLE2": "_tuple2", "TUPLE3": "_tuple3", "APPEND": "_append",
+    "APPENDS": "_appends",
 }  # fmt: skip

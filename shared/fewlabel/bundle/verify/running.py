@@ -81,6 +81,8 @@ def _weights(root: Path, file: str, key: str) -> str:
     parser = ConfigParser()
     parser.read_config(_config(root, "inference"))
     parser["bundle_root"] = str(root)
+    if f"{key}#_disabled_" in parser:
+        parser[f"{key}#_disabled_"] = False  # the second student is built only when it is asked for
     network = parser.get_parsed_content(key)
     network.load_state_dict(torch.load(root / "models" / file, map_location="cpu", weights_only=True), strict=True)
     return f"{key}, strictly"

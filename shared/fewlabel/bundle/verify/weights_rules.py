@@ -5,19 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from fewlabel.bundle.fit import NETWORKS
 from fewlabel.bundle.large_files import LARGE_FILES, parse
 from fewlabel.bundle.verify.contents import Contents, reach
-from fewlabel.bundle.verify.pickles import Saved, read_saved
+from fewlabel.bundle.verify.pickles import Saved, calls, read_saved
 from fewlabel.bundle.verify.report import NOTE, OK, Finding, judge
 
 _MAX_BYTES = 2**30
-_FILES = {"models/model.pt": "network_def", "models/model_peer.pt": "peer_def"}
 
 
 def weights_rules(contents: Contents) -> Iterator[Finding]:
     """Yield the findings on weights."""
     sizes = contents.files.sizes
-    for path in _FILES:
+    for path in NETWORKS:
         if path in sizes:
             yield _weights(contents, path)
     if "models/model.pt" not in sizes:
@@ -51,7 +51,7 @@ def _weights(contents: Contents, path: str) -> Finding:
 
 def _faults(saved: Saved) -> Iterator[str]:
     if saved.code:
-        yield f"unpickling would call {', '.join(code.replace(' ', '.') for code in sorted(set(saved.code))[:5])}"
+        yield f"unpickling would call {calls(saved)}"
     if saved.kind != "dict":
         yield f"holds {saved.kind}, not a state dict"
     elif saved.others:
