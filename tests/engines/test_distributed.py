@@ -101,6 +101,30 @@ def test_a_resumed_training_equals_one_that_never_stopped_on_both_ranks(
     assert len(states[0]["random"]) == 2
 
 
+def test_each_rank_fills_a_bank_of_its_own_while_batch_normalization_follows_the_main_one(
+    ranks: tuple[Path, list[dict[str, Any]]],
+) -> None:
+    _, (first, second) = ranks
+    for run in ("banked", "banked_pieces"):
+        assert torch.equal(first[run]["weights"], second[run]["weights"])
+        assert torch.equal(first[run]["means"], second[run]["means"])
+        assert not torch.equal(first[run]["bank"]["features"], second[run]["bank"]["features"])
+    # statistics do move, so that being equal means something
+    assert not torch.equal(first["banked"]["means"][0], first["banked"]["means"][-1])
+
+
+def test_a_resumed_training_gives_each_rank_its_own_bank_back(ranks: tuple[Path, list[dict[str, Any]]]) -> None:
+    folder, results = ranks
+    for result in results:
+        assert result["banked_pieces"]["seen"] == result["banked"]["seen"][6:]
+        assert torch.equal(result["banked_pieces"]["weights"], result["banked"]["weights"][6:])
+        assert differences(result["banked_pieces"]["bank"], result["banked"]["bank"]) == []
+    runs = ("banked0", "banked_pieces0")
+    states = [torch.load(folder / run / "training_state.pt", weights_only=True) for run in runs]
+    assert differences(*states) == []
+    assert [list(banks) for banks in states[0]["banks"]] == [[], ["bank"]]
+
+
 def test_one_process_cannot_continue_what_two_began(ranks: tuple[Path, list[dict[str, Any]]]) -> None:
     folder, _ = ranks
     with pytest.raises(ValueError, match=r"training_state.pt: made by 2 processes, this run has 1"):

@@ -17,6 +17,7 @@ from fewlabel.engines import Evaluation, distribute, local_device, start_process
 from fewlabel.handlers import CollapseAlarm, Progress
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "handlers"))
+from remembering import Remembering
 from small_training import Noisy, Recorder, StopAfter, evaluator, training
 
 STEPS = 12  # four epochs of three
@@ -35,13 +36,13 @@ class Weights:
         self.steps.append(torch.cat([p.detach().flatten() for p in engine.method.parameters()]))
 
 
-def train(folder: Path, dropout: float, **settings: Any) -> dict[str, Any]:
+def train(folder: Path, dropout: float, method: Any = None, **settings: Any) -> dict[str, Any]:
     """Train on both ranks with half the batch each; return what this rank saw."""
     set_determinism(dist.get_rank())
     recorder, weights = Recorder(), Weights()
     trainer = training(
         folder,
-        method=Noisy(dropout, norm=False),
+        method=Noisy(dropout, norm=False) if method is None else method,
         batch_size=1,
         wrap=distribute,
         more_handlers=[recorder, weights, Progress(), *settings.pop("more_handlers", ())],
@@ -58,6 +59,14 @@ def train(folder: Path, dropout: float, **settings: Any) -> dict[str, Any]:
     }
 
 
+def banked(folder: Path, **settings: Any) -> dict[str, Any]:
+    """Train a method that keeps a bank; return also what it keeps, and what each step found in batch normalization."""
+    set_determinism(dist.get_rank())  # the same initial weights each time
+    method = Remembering()
+    result = train(folder, 0.3, method, **settings)
+    return {**result, "bank": method.bank.state_dict(), "means": torch.stack(method.means)}
+
+
 def main(folder: Path) -> None:
     start_processes()
     rank = dist.get_rank()
@@ -70,6 +79,13 @@ def main(folder: Path) -> None:
     except KeyboardInterrupt:
         dist.barrier()
     result["pieces"] = train(folder / "pieces0", 0.3, resume=True)
+
+    result["banked"] = banked(folder / f"banked{rank}")
+    try:
+        banked(folder / "banked_pieces0", more_handlers=[StopAfter(8)])
+    except KeyboardInterrupt:
+        dist.barrier()
+    result["banked_pieces"] = banked(folder / "banked_pieces0", resume=True)
 
     network = Thresholds()
     items = torch.load(folder / "items.pt")

@@ -31,7 +31,7 @@ class Pictures(torch.utils.data.Dataset[dict[str, Any]]):
     def __init__(self, number: int, labeled: bool, size: int = 5) -> None:
         generator = torch.Generator().manual_seed(number)
         self.images = torch.rand(number, 1, size, size, generator=generator)
-        self.labeled = labeled
+        self.labeled, self.data = labeled, self.images  # of each volume a slice, as it were
 
     def __len__(self) -> int:
         return len(self.images)

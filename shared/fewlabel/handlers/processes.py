@@ -42,3 +42,12 @@ def gather(value: T) -> list[T]:
     values: list[T] = [value] * world_size()
     dist.all_gather_object(values, value)
     return values
+
+
+def gather_to_main(value: T) -> list[T] | None:
+    """Return the values of all processes by rank on the main one, None on the others: for what is large."""
+    if not is_distributed():
+        return [value]
+    values: list[T] | None = [value] * world_size() if is_main_process() else None
+    dist.gather_object(value, values)
+    return values

@@ -12,9 +12,10 @@ from ignite.engine import Engine, Events
 from torch import nn
 
 from fewlabel.atomic import appearing
-from fewlabel.handlers.processes import gather, is_main_process, rank, world_size
+from fewlabel.handlers.processes import gather, gather_to_main, is_main_process, rank, world_size
 from fewlabel.handlers.random_states import random_states, restore_random_states
 from fewlabel.handlers.tensor_file import read_tensor_file
+from fewlabel.sampling import find_banks
 
 _log = logging.getLogger(__name__)
 _COUNTERS = {"epoch", "iteration", "epoch_length", "max_epochs", "best_metric", "best_metric_epoch", "random"}
@@ -37,6 +38,7 @@ class TrainingState:
     The file holds the method (networks, teachers, projectors, banks), optimizers, schedules, the data streams'
     position, random states, the best validation metric and the counters. It is replaced by renaming, so a run killed
     at any moment loses the epoch it was in and nothing else. Attach it last, behind all that happens in an epoch.
+    Several processes have equal weights, but random states and banks of their own: the file holds those of each.
 
     A training resumed with the settings it was started with equals one that never stopped. Another ``max_epochs`` is
     allowed and reported: ramps and schedules then follow the new length from there on.
@@ -80,6 +82,10 @@ class TrainingState:
             "random": gather(random_states()),
             **{name: part.state_dict() for name, part in _parts(engine).items()},
         }
+        if world_size() > 1 and (banks := find_banks(_method(engine))):
+            # the main process's are in the method's state already
+            own = {} if is_main_process() else {name: _on_cpu(bank.state_dict()) for name, bank in banks.items()}
+            state["banks"] = gather_to_main(own)
         if is_main_process():
             with appearing(self.path) as stream:
                 torch.save(state, stream)
@@ -112,7 +118,7 @@ class TrainingState:
         """Refuse a state of another training before anything of it is taken over."""
         if not isinstance(state, dict) or not state.keys() >= _COUNTERS:
             raise ValueError(f"{self.path}: holds no state of a training; {_CURE}")
-        if (saved := state.keys() - _COUNTERS) != (parts := _parts(engine).keys()):
+        if (saved := state.keys() - _COUNTERS - {"banks"}) != (parts := _parts(engine).keys()):
             raise ValueError(f"{self.path}: holds {sorted(saved)}, this training is made of {sorted(parts)}; {_CURE}")
         if state["epoch_length"] != engine.state.epoch_length:
             raise ValueError(
@@ -143,14 +149,22 @@ class TrainingState:
             except (RuntimeError, KeyError, IndexError, ValueError) as error:
                 reason = " ".join(str(error).split())[:300]
                 raise ValueError(f"{self.path}: its {name} does not fit this training ({reason}); {_CURE}") from error
+        for name, bank in find_banks(_method(engine)).items() if rank() > 0 else ():
+            bank.load_state_dict(state["banks"][rank()][name])
         restore_random_states(state["random"][rank()])
 
 
+def _method(engine: Engine) -> nn.Module:
+    method: nn.Module = engine.method
+    return method.module if isinstance(method, nn.parallel.DistributedDataParallel) else method
+
+
+def _on_cpu(state: dict[str, Any]) -> dict[str, Any]:
+    return {name: value.cpu() if isinstance(value, torch.Tensor) else value for name, value in state.items()}
+
+
 def _parts(engine: Engine) -> dict[str, Stateful]:
-    method = engine.method
-    parts: dict[str, Stateful] = {
-        "method": method.module if isinstance(method, nn.parallel.DistributedDataParallel) else method
-    }
+    parts: dict[str, Stateful] = {"method": _method(engine)}
     parts |= {f"optimizer{i}": optimizer for i, optimizer in enumerate(engine.optimizers)}
     parts |= {f"lr_scheduler{i}": scheduler for i, scheduler in enumerate(engine.lr_schedulers)}
     if hasattr(engine.data_loader, "state_dict"):
