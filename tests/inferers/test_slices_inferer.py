@@ -126,3 +126,46 @@ def test_what_is_no_volume_and_what_gives_no_logits_is_refused() -> None:
         ResizedSliceInferer((4, 4))(volume, nn.MaxPool2d(2))
     with pytest.raises(ValueError, match=r"return logits \(N, K, 4, 4\), got tuple"):
         ResizedSliceInferer((4, 4))(volume, lambda slices: (slices, slices))
+
+
+@pytest.mark.parametrize("axis", [0, 1, 2])
+@torch.no_grad()
+def test_the_batches_put_together_are_the_result(network: nn.Module, axis: int) -> None:
+    volume, inferer = torch.rand(2, 2, 7, 9, 5), ResizedSliceInferer((6, 8), slice_axis=axis, batch_size=4)
+    parts = list(inferer.batches(volume, network))
+    number = 2 * volume.shape[axis + 2]
+    assert [(part.start, part.stop) for part, _ in parts] == [(k, min(k + 4, number)) for k in range(0, number, 4)]
+    together = inferer.assemble(torch.cat([logits for _, logits in parts]), 2)
+    assert torch.equal(together, inferer(volume, network))
+
+
+def test_a_batch_is_not_made_before_it_is_asked_for() -> None:
+    seen: list[int] = []
+
+    def network(slices: torch.Tensor) -> torch.Tensor:
+        seen.append(len(slices))
+        return slices
+
+    batches = ResizedSliceInferer((4, 4), batch_size=2).batches(torch.rand(1, 1, 4, 4, 6), network)
+    assert seen == []
+    next(batches)
+    assert seen == [2]
+
+
+@pytest.mark.parametrize("channels", [1, 2])
+def test_a_convolution_on_the_cpu_meets_pixels_with_their_channels_side_by_side(channels: int) -> None:
+    seen = []
+
+    def network(slices: torch.Tensor) -> torch.Tensor:
+        seen.append(nn.functional.conv2d(slices, torch.ones(3, channels, 1, 1)).stride())
+        return slices
+
+    ResizedSliceInferer((4, 5))(torch.rand(1, channels, 6, 6, 2), network)
+    assert seen == [(60, 1, 15, 3)]
+
+
+def test_a_volume_without_slices_is_refused() -> None:
+    with pytest.raises(
+        ValueError, match=r"expected volumes \(B, C, H, W, D\), got a tensor of shape \(1, 1, 4, 4, 0\)"
+    ):
+        ResizedSliceInferer((4, 4))(torch.rand(1, 1, 4, 4, 0), nn.Identity())

@@ -11,7 +11,8 @@ import numpy as np
 import torch
 from torch import nn
 
-_LAST_FILES = "filenames"  # where MONAI's readers note what they read last
+# what changes no result: where MONAI's readers note what they read last, and how much is done at a time
+_PASSING = ("filenames", "batch_size", "sw_batch_size")
 _PLAIN = (bool, int, float, str, bytes, type(None))
 
 
@@ -49,6 +50,8 @@ def of_files(image: str | Sequence[str]) -> str:
 def of_settings(*components: Any) -> str:
     """Return a checksum of what components are and how they are set up: classes and plain attributes, all the way down.
 
+    How many slices or windows are taken at a time is left out: a person changes it when memory is short.
+
     >>> from monai.inferers import SlidingWindowInferer as Inferer
     >>> of_settings(Inferer(64)) == of_settings(Inferer(64)), of_settings(Inferer(64)) == of_settings(Inferer(96))
     (True, False)
@@ -63,7 +66,7 @@ def _described(value: Any, above: frozenset[int]) -> Any:
         return "itself"
     above = above | {id(value)}
     if isinstance(value, Mapping):
-        named = {str(key): inner for key, inner in value.items() if key != _LAST_FILES}
+        named = {str(key): inner for key, inner in value.items() if key not in _PASSING}
         return [(key, _described(named[key], above)) for key in sorted(named)]
     if isinstance(value, list | tuple | set | frozenset):
         parts = [_described(inner, above) for inner in value]

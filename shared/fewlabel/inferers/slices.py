@@ -20,7 +20,7 @@ class ResizedSliceInferer(Inferer):
     Args:
         size: rows and columns that the network was trained at.
         slice_axis: spatial axis along which slices are cut (0, 1 or 2; negative counts from the end).
-        batch_size: slices per forward pass.
+        batch_size: slices per forward pass; None takes 4 on a CPU, where more are slower, and 8 elsewhere.
         published: nearest-neighbor resizing of the image and of the result, as the released SSL4MIS and MCSC
             code does; linear otherwise, on the logits, which keeps contours smooth.
 
@@ -32,14 +32,16 @@ class ResizedSliceInferer(Inferer):
     torch.Size([1, 4, 10, 12, 3])
     """
 
-    def __init__(self, size: Sequence[int], slice_axis: int = -1, batch_size: int = 8, published: bool = False) -> None:
+    def __init__(
+        self, size: Sequence[int], slice_axis: int = -1, batch_size: int | None = None, published: bool = False
+    ) -> None:
         super().__init__()
         self.size = tuple(int(n) for n in size)
         if len(self.size) != 2 or min(self.size) < 1:
             raise ValueError(f"size must be two numbers of pixels, rows and columns, got {size!r}")
         if not -3 <= slice_axis <= 2:
             raise ValueError(f"slice_axis must be 0, 1 or 2, or negative to count from the end, got {slice_axis}")
-        if batch_size < 1:
+        if batch_size is not None and batch_size < 1:
             raise ValueError(f"batch_size must be at least 1, got {batch_size}")
         self.slice_axis = slice_axis
         self.batch_size = batch_size
@@ -97,11 +99,14 @@ class ResizedSliceInferer(Inferer):
         # plain tensors inside: tracking the geometry of every slice would cost more than the network
         volumes = torch.movedim(inputs.as_subclass(torch.Tensor), self.slice_axis % 3 + 2, 1)
         per_volume = volumes.shape[1]
-        for start in range(0, len(volumes) * per_volume, self.batch_size):
-            stop = min(start + self.batch_size, len(volumes) * per_volume)
+        on_cpu = torch.device(inputs.device if device is None else device).type == "cpu"
+        batch_size = self.batch_size or (4 if on_cpu else 8)
+        for start in range(0, len(volumes) * per_volume, batch_size):
+            stop = min(start + batch_size, len(volumes) * per_volume)
             # only these slices are copied, never the volume
             part = torch.stack([volumes[k // per_volume, k % per_volume] for k in range(start, stop)])
-            yield slice(start, stop), self._segment(part.to(device), network, *args, **kwargs)
+            part = _channels_last(part) if on_cpu else part.to(device)
+            yield slice(start, stop), self._segment(part, network, *args, **kwargs)
 
     def assemble(self, slices: torch.Tensor, number: int = 1) -> torch.Tensor:
         """Return slices (number * S, C, rows, columns), in the order of :meth:`batches`, as volumes (B, C, H, W, D)."""
@@ -117,6 +122,17 @@ class ResizedSliceInferer(Inferer):
                 f"expected the network to return logits (N, K, {self.size[0]}, {self.size[1]}), got {found}"
             )
         return _resize(logits.float(), slices.shape[-2:], self.published)
+
+
+def _channels_last(slices: torch.Tensor) -> torch.Tensor:
+    """Lay pixels out with their channels side by side: convolutions on a CPU take two thirds of the time.
+
+    ``Tensor.contiguous`` does nothing to slices of one channel, whose strides fit both layouts; those that it leaves
+    would be read as channels first.
+    """
+    _, channels, rows, columns = slices.shape
+    strides = (channels * rows * columns, 1, columns * channels, channels)
+    return torch.empty_strided(slices.shape, strides, dtype=slices.dtype, device=slices.device).copy_(slices)
 
 
 def _resize(maps: torch.Tensor, size: Sequence[int], nearest: bool) -> torch.Tensor:
