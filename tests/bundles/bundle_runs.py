@@ -22,6 +22,7 @@ TINY = {
     "unlabeled_batch_size": 1,
     "groups_per_step": 2,
     "patch_sizes": {"1": 19, "8": 4},
+    "bank_size": 400,
     "norm": "instance",
 }
 
