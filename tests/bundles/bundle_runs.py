@@ -65,6 +65,8 @@ def tiny(bundle: str, **changes: Any) -> dict[str, Any]:
         known = {key: value for key, value in {**TINY, **changes}.items() if key in settings[block]}
         if settings[block]["unlabeled_batch_size"] == 0:
             known.pop("unlabeled_batch_size")
+        if settings[block]["norm"] == "layer":  # the same for any batch already
+            known.pop("norm")
         overrides.update({f"{block}#{key}": value for key, value in known.items()})
     return overrides
 
