@@ -56,5 +56,5 @@ def distribute(method: nn.Module, sync_batch_norm: bool = False) -> DistributedD
             setattr(method, name, nn.SyncBatchNorm.convert_sync_batchnorm(child))  # type: ignore[no-untyped-call]
     # not broadcast_buffers=False: then the statistics of batch normalization would drift apart as well
     names = [f"{bank}.{buffer}" for bank, child in find_banks(method).items() for buffer, _ in child.named_buffers()]
-    DistributedDataParallel._set_params_and_buffers_to_ignore_for_model(method, names)
+    DistributedDataParallel._set_params_and_buffers_to_ignore_for_model(method, names)  # type: ignore[no-untyped-call]
     return DistributedDataParallel(method, device_ids=[device] if device.type == "cuda" else None)
