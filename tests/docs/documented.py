@@ -42,6 +42,11 @@ class Command:
         return None
 
     @property
+    def bundle(self) -> str:
+        """The bundle that a command for `monai.bundle` is about."""
+        return self.configs[0].parts[1]
+
+    @property
     def verb(self) -> str:
         """What `monai.bundle` is to do: run, ckpt_export."""
         return self.words[len(self.launcher or []) + 2]

@@ -7,19 +7,28 @@ import re
 import shutil
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from functools import reduce
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
+import torch
 from documented import DOCUMENTS, PAGES, ROOT, Command, commands
 
 from fewlabel.cli import COMMANDS, main
 from fewlabel.data.phantom import write_phantom
+from fewlabel.networks import UNet
 
 ALL = [command for document in DOCUMENTS for command in commands(document)]
 OF_FEWLABEL = [command for command in ALL if command.fewlabel is not None]
 OF_BUNDLES = [command for command in ALL if command.launcher is not None]
-RUN_BY_MONAI = {"config_file", "tracking", "ckpt_file", "filepath", "bundle_root", "meta_file", "logging_file"}
+RUN_BY_MONAI = {
+    "config_file", "tracking", "ckpt_file", "filepath", "bundle_root", "meta_file", "logging_file", "input_shape",
+    "precision", "dynamic_batchsize",
+}  # fmt: skip
+# the first needs the real download, the second takes long and has a slow test of its own
+NOT_RUN_AT_ONCE = {"prepare", "export"}
 SHRUNK = {
     "size": "64", "steps": "2", "steps_per_epoch": "1", "labeled_batch_size": "1", "unlabeled_batch_size": "1",
     "patch_sizes": "{'1': 8, '8': 4}", "groups_per_step": "1",
@@ -39,13 +48,22 @@ def test_the_readme_shows_the_two_commands_that_set_everything_up_first() -> Non
 @pytest.mark.parametrize("command", ALL, ids=str)
 def test_a_documented_command_is_of_a_kind_that_these_tests_check(command: Command) -> None:
     known = command.fewlabel is not None or command.launcher is not None
-    assert known or command.words[0] == "make" or command.words in {("source", ".venv/bin/activate")}
+    assert known or command.words[0] in {"make", "pip"} or command.words in {("source", ".venv/bin/activate")}
 
 
 @pytest.mark.parametrize("command", [command for command in ALL if command.words[0] == "make"], ids=str)
 def test_a_documented_target_is_in_the_makefile(command: Command) -> None:
     targets = re.findall(r"^([a-z-]+):.*## ", (ROOT / "Makefile").read_text(), re.MULTILINE)
     assert set(command.words[1:]) <= set(targets)
+
+
+@pytest.mark.parametrize("command", [command for command in ALL if command.words[0] == "pip"], ids=str)
+def test_a_documented_pip_command_names_extras_and_constraints_that_exist(command: Command) -> None:
+    section = (ROOT / "pyproject.toml").read_text().split("[project.optional-dependencies]")[1].split("\n[")[0]
+    known = re.findall(r"^([a-z]+) = \[", section, re.MULTILINE)
+    for word, following in pairwise(command.words):
+        assert word != "--constraint" or (ROOT / following).is_file()
+        assert set(re.findall(r"[a-z]+", following) if following.startswith(".[") else []) <= set(known)
 
 
 @pytest.mark.parametrize("command", OF_FEWLABEL, ids=str)
@@ -72,15 +90,16 @@ def test_the_documented_commands_of_fewlabel_work_in_their_order(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
+    write_phantom(tmp_path / "data" / "mine", cases=12)
     ran = set()
     for page in PAGES:
         for command in commands(page):
             arguments = [word.replace("/data/", f"{tmp_path}/data/") for word in command.fewlabel or []]
-            if arguments and arguments[0] != "prepare":  # needs the real download
+            if arguments and arguments[0] not in NOT_RUN_AT_ONCE:
                 weights = ["--weights", "false"] if arguments[0] == "pack" else []
                 main([*arguments, *weights])
                 ran.add(arguments[0])
-    assert ran == {"phantom", "check", "pack"}
+    assert {"phantom", "check", "pack"} <= ran
     assert (tmp_path / "data" / "phantom" / "splits.json").is_file()
     assert sorted(path.name.split("_v")[0] for path in (tmp_path / "dist").iterdir()) == ["mcsc", "supervised"]
 
@@ -100,24 +119,70 @@ def test_the_documented_runs_train_evaluate_and_segment(tmp_path: Path) -> None:
     """Each in a process of its own, as typed but for the paths, with two steps on small slices of a phantom."""
     data = write_phantom(tmp_path / "data" / "acdc", cases=12)
     shutil.copytree(data / "imagesTs", tmp_path / "data" / "new_scans")
+    shutil.copytree(data, tmp_path / "data" / "mine")
     done: set[tuple[str, ...]] = set()
     # training.md last: it ends with other networks than the ones that the other pages evaluate
-    for page in (ROOT / "README.md", ROOT / "docs" / "evaluation.md", ROOT / "docs" / "training.md"):
-        for command in commands(page):
-            if command.launcher is not None and command.words not in done:
+    pages = ("README.md", "docs/evaluation.md", "docs/own_data.md", "docs/several_gpus.md", "docs/training.md")
+    for page in pages:
+        for command in commands(ROOT / page):
+            # several machines have a test of their own
+            if command.launcher is not None and "--nnodes" not in command.words and command.words not in done:
                 done.add(command.words)
                 _run(command, tmp_path)
     assert len(done) >= 10
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+def test_the_documented_commands_for_two_machines_train_together(tmp_path: Path) -> None:
+    """Both on this machine, with one process each."""
+    write_phantom(tmp_path / "data" / "acdc", cases=12)
+    both = [command for command in commands(ROOT / "docs" / "several_gpus.md") if "--node_rank" in command.words]
+    assert len(both) == 2
+    with ThreadPoolExecutor(2) as machines:
+        for finished in [machines.submit(_run, command, tmp_path) for command in both]:
+            finished.result()
+    history = tmp_path / "mcsc_train_multi_gpu_train" / "eval" / "history.jsonl"
+    assert len(history.read_text().splitlines()) == 2
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+def test_the_documented_exports_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a copy of the bundle with weights that were never trained; TensorRT needs a GPU."""
+    bundle = tmp_path / "bundles" / "mcsc"
+    shutil.copytree(ROOT / "bundles" / "mcsc" / "configs", bundle / "configs")
+    (bundle / "models").mkdir()
+    (tmp_path / "dist").mkdir()
+    torch.save(UNet().state_dict(), bundle / "models" / "model.pt")
+    write_phantom(tmp_path / "data" / "phantom")
+    monkeypatch.chdir(tmp_path)
+    for command in commands(ROOT / "docs" / "exports.md"):
+        words = [word.replace("/data/", f"{tmp_path}/data/") for word in command.words]
+        if command.fewlabel is not None:
+            main(["export", str(bundle), *words[3:]])
+        elif command.verb != "trt_export":
+            subprocess.run([sys.executable, *words[1:]], check=True, timeout=900)
+    assert {path.name for path in (bundle / "models").iterdir()} == {"model.pt", "model.ts", "model.onnx"}
+    assert {path.name for path in (tmp_path / "dist").iterdir()} >= {"mcsc.onnx", "model.ts", "model.onnx"}
+
+
+def _launched(launcher: list[str]) -> list[str]:
+    if launcher[0] != "torchrun":
+        return []
+    here = {"node0": "127.0.0.1", "4": "1"} if "--nnodes" in launcher else {}
+    return ["-m", "torch.distributed.run", *(here.get(word, word) for word in launcher[1:])]
+
+
 def _run(command: Command, folder: Path) -> None:
-    launcher = command.launcher or []
-    torchrun = ["-m", "torch.distributed.run", *launcher[1:]] if launcher[0] == "torchrun" else []
+    torchrun = _launched(command.launcher or [])
     options = {key: value.replace("/data/", f"{folder}/data/") for key, value in command.options.items()}
-    kind = "_".join(path.stem for path in command.configs if path.stem != "evaluate")
+    kind = "_".join([command.bundle, *(path.stem for path in command.configs if path.stem != "evaluate")])
     kind += "" if "dataset_dir" in options else "_demo"
-    if kind == "inference":
-        options |= {"checkpoint": str(folder / "train" / "models" / "model.pt"), "output_dir": str(folder / kind)}
+    inference = command.configs[0].stem == "inference"
+    if inference:
+        trained = folder / f"{command.bundle}_train" / "models" / "model.pt"
+        options |= {"checkpoint": str(trained), "output_dir": str(folder / kind)}
     else:
         options |= {"output_dir": str(folder / kind / "eval"), "ckpt_dir": str(folder / kind / "models")}
         # a run that is resumed has one more step to do
@@ -125,7 +190,10 @@ def _run(command: Command, folder: Path) -> None:
         settings = merged(command)
         blocks = {name: block for name in ("paper", "demo") if isinstance(block := settings[name], dict)}
         options |= {
-            f"{name}#{key}": value for name, block in blocks.items() for key, value in shrunk.items() if key in block
+            f"{name}#{key}": value
+            for name, block in blocks.items()
+            for key, value in shrunk.items()
+            if block.get(key, 0) != 0
         }
         options["num_workers"] = "0"
     words = [word for key, value in options.items() for word in (f"--{key}", value)]
@@ -134,5 +202,5 @@ def _run(command: Command, folder: Path) -> None:
         cwd=ROOT, env={**os.environ, "OMP_NUM_THREADS": "1"}, capture_output=True, text=True, timeout=900, check=False,
     )  # fmt: skip
     assert done.returncode == 0, f"{command}\n{done.stdout[-3000:]}\n{done.stderr[-3000:]}"
-    made = folder / kind if kind == "inference" else folder / kind / "eval" / "summary.txt"
+    made = folder / kind if inference else folder / kind / "eval" / "summary.txt"
     assert made.is_file() or any(made.glob("*.nii.gz")), f"{command} made nothing"

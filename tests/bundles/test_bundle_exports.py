@@ -1,0 +1,77 @@
+"""Every bundle's network, exported and checked on scans: small and trained on a phantom, at its real size on ACDC."""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from bundle_runs import BUNDLES, ROOT, Trained, config, workflow
+from monai.bundle import ckpt_export, onnx_export
+
+from fewlabel.bundle import export_bundle
+from fewlabel.bundle.export_formats import FORMATS
+
+
+@pytest.mark.parametrize("to", FORMATS)
+def test_a_bundle_is_exported_as_it_segments(to: str, trained: Trained, phantom: Path, tmp_path: Path) -> None:
+    scan = phantom / "imagesTs" / "cardiac_005.nii.gz"
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        export = export_bundle(
+            ROOT / "bundles" / trained.bundle, to, tmp_path / "network", scan=scan, checkpoint=trained.checkpoint
+        )
+    image = torch.rand(3, 1, 64, 64, generator=torch.Generator().manual_seed(0))
+    network = trained.workflow.parser.get_parsed_content("network")
+    network.load_state_dict(torch.load(trained.checkpoint, weights_only=True))
+    with torch.no_grad():
+        difference = (FORMATS[to].read(export.file)(image) - network.cpu().eval()(image)).abs().max()
+    assert difference <= 1e-4
+    assert export.difference <= 1e-4
+    assert export.differing <= 1e-4 * export.voxels
+
+
+def test_monais_own_commands_export_a_bundle(trained: Trained, tmp_path: Path) -> None:
+    import onnxruntime
+
+    options = {
+        "ckpt_file": str(trained.checkpoint),
+        "checkpoint": str(trained.checkpoint),
+        "meta_file": str(config(trained.bundle, "metadata")),
+        "config_file": str(config(trained.bundle, "inference")),
+    }
+    ckpt_export("network_def", filepath=str(tmp_path / "model.ts"), **options)
+    onnx_export("network_def", filepath=str(tmp_path / "model.onnx"), input_shape=[1, 1, 64, 64], **options)
+    network = trained.workflow.parser.get_parsed_content("network")
+    network.load_state_dict(torch.load(trained.checkpoint, weights_only=True))
+    image = torch.rand(1, 1, 64, 64, generator=torch.Generator().manual_seed(0))
+    session = onnxruntime.InferenceSession(tmp_path / "model.onnx")
+    with torch.no_grad():
+        expected = network.eval()(image)
+        torch.testing.assert_close(torch.jit.load(tmp_path / "model.ts").eval()(image), expected)
+    (logits,) = session.run(None, {session.get_inputs()[0].name: image.numpy()})
+    np.testing.assert_allclose(logits, expected, atol=1e-4)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("to", FORMATS)
+@pytest.mark.parametrize("bundle", BUNDLES)
+def test_at_its_real_size_a_bundle_segments_a_real_heart_alike(
+    bundle: str, to: str, real_acdc: Path, tmp_path: Path
+) -> None:
+    scan = sorted((real_acdc / "imagesTs").iterdir())[0]
+    torch.manual_seed(0)
+    parser = workflow(bundle, "inference", checkpoint="no_weights_yet.pt", device="cpu").parser
+    network, inferer = parser.get_parsed_content("network_def"), parser.get_parsed_content("inferer")
+    image = parser.get_parsed_content("preprocessing")({"image": str(scan)})["image"]
+    inferer(image[None], network.train())  # so that batch normalization has seen hearts
+    torch.save(network.state_dict(), tmp_path / "model.pt")
+    export = export_bundle(
+        ROOT / "bundles" / bundle, to, tmp_path / "network", scan=scan, checkpoint=tmp_path / "model.pt"
+    )
+    print(f"\n{bundle}: {export}")
+    assert export.difference <= 1e-4
+    assert export.differing <= 1e-4 * export.voxels
+    assert export.voxels == image.numel()
