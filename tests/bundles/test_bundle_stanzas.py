@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from bundle_runs import BUNDLES, ROOT, config, leaves, read_json
+from monai.bundle import ConfigParser
 
 SAME_STANZAS = (
     "imports",
@@ -59,3 +60,16 @@ def test_files_that_no_method_changes_are_the_same_in_all_bundles(name: str) -> 
         for bundle in BUNDLES
     }
     assert len(texts) == 1
+
+
+@pytest.mark.parametrize("bundle", BUNDLES)
+@pytest.mark.parametrize(("word", "meaning"), [("false", False), ("true", True), (False, False)])
+def test_a_switch_on_the_command_line_means_what_it_says(bundle: str, word: object, meaning: bool) -> None:
+    parser = ConfigParser({"imports": ["$import fewlabel"], "resume": word})
+    (saver,) = [
+        handler
+        for handler in read_json(config(bundle, "train"))["train"]["handlers"]
+        if handler["_target_"] == "fewlabel.handlers.TrainingState"
+    ]
+    parser["switch"] = saver["resume"]
+    assert parser.get_parsed_content("switch") is meaning
