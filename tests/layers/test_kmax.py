@@ -119,6 +119,24 @@ def test_gradients_equal_finite_differences() -> None:
     assert torch.autograd.gradcheck(lambda v: kmax_attention(queries, pixels, v)[0], values.requires_grad_())
 
 
+def test_queries_learn_through_the_residual_as_finite_differences_say() -> None:
+    """The layer adds the update to the queries: away from ties their gradient is that of the sum alone."""
+    queries, pixels, values = (tensor.requires_grad_() for tensor in inputs(p=6))
+
+    def layer(c: Tensor, x: Tensor, v: Tensor) -> Tensor:
+        return torch.tanh(c[..., :3] + kmax_attention(c, x, v)[0])
+
+    assert torch.autograd.gradcheck(layer, (queries, pixels, values))
+
+
+def test_compiles_to_torchscript_and_gives_the_same() -> None:
+    queries, pixels, values = inputs()
+    scripted = torch.jit.script(kmax_attention)
+
+    for own, compiled in zip(kmax_attention(queries, pixels, values), scripted(queries, pixels, values), strict=True):
+        assert torch.equal(own, compiled)
+
+
 def test_backward_keeps_one_index_per_pixel_and_nothing_that_grows_with_the_queries() -> None:
     def kept(n: int) -> int:
         storages: dict[int, int] = {}

@@ -40,8 +40,9 @@ def kmax_attention(queries: Tensor, pixels: Tensor, values: Tensor, chunk_size: 
         ([[0, 1, 0]], [[[101.0], [10.0]]])
 
     """
-    _check(queries, pixels, values, chunk_size)
-    batch, clusters = queries.shape[:2]
+    if not torch.jit.is_scripting():  # type: ignore[attr-defined]
+        _check(queries, pixels, values, chunk_size)
+    batch, clusters = queries.shape[0], queries.shape[1]  # as TorchScript has it
     assignment = _nearest(queries.detach(), pixels.detach(), chunk_size)
     first_row = torch.arange(0, batch * clusters, clusters, device=queries.device)[:, None]
     summed = values.to(torch.promote_types(values.dtype, torch.float32)).flatten(0, 1)
@@ -51,14 +52,19 @@ def kmax_attention(queries: Tensor, pixels: Tensor, values: Tensor, chunk_size: 
     return updated.view(batch, clusters, values.shape[2]), assignment
 
 
-@torch.no_grad()
 def _nearest(queries: Tensor, pixels: Tensor, chunk_size: int) -> Tensor:
-    """Return the index of the query with the largest dot product for each pixel, ``(b, P)``."""
+    """Return the index of the query with the largest dot product for each pixel, ``(b, P)``; both are detached."""
+    # Rounded to half precision, the largest products would tie by the dozen and always favor the first query.
+    if torch.jit.is_scripting():  # type: ignore[attr-defined]
+        return _compare(queries, pixels, chunk_size)  # TorchScript takes no device of autocast that is not a constant
+    with torch.autocast(queries.device.type, enabled=False):
+        return _compare(queries, pixels, chunk_size)
+
+
+def _compare(queries: Tensor, pixels: Tensor, chunk_size: int) -> Tensor:
     wide = torch.promote_types(torch.promote_types(queries.dtype, pixels.dtype), torch.float32)
     centers = queries.to(wide).transpose(1, 2)
-    # Rounded to half precision, the largest products would tie by the dozen and always favor the first query.
-    with torch.autocast(queries.device.type, enabled=False):
-        chunks = [(chunk.to(wide) @ centers).argmax(dim=2) for chunk in torch.split(pixels, chunk_size, dim=1)]
+    chunks = [(chunk.to(wide) @ centers).argmax(dim=2) for chunk in torch.split(pixels, chunk_size, dim=1)]
     return torch.cat(chunks, dim=1)
 
 

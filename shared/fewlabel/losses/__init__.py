@@ -7,6 +7,7 @@ from fewlabel.losses.lovasz import LovaszSoftmaxLoss, lovasz_softmax
 from fewlabel.losses.nt_xent import NTXentLoss, nt_xent
 from fewlabel.losses.ohem import OhemCrossEntropyLoss, ohem_cross_entropy
 from fewlabel.losses.region import RegionContrastLoss, region_contrast
+from fewlabel.losses.vision_text import VisionTextConsistencyLoss, vision_text_consistency
 
 __all__ = [
     "AnchoredContrastiveLoss",
@@ -16,6 +17,7 @@ __all__ = [
     "NTXentLoss",
     "OhemCrossEntropyLoss",
     "RegionContrastLoss",
+    "VisionTextConsistencyLoss",
     "anchored_contrastive",
     "balanced_contrastive",
     "local_contrastive",
@@ -23,4 +25,5 @@ __all__ = [
     "nt_xent",
     "ohem_cross_entropy",
     "region_contrast",
+    "vision_text_consistency",
 ]
