@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from fewlabel.networks.dk_uxnet import DKUXNet
 from fewlabel.networks.pretrained import PretrainedReport, load_pretrained_swin
 from fewlabel.networks.projector import ContrastProjector
 from fewlabel.networks.swin_unet import SwinUnet
@@ -10,6 +11,7 @@ from fewlabel.networks.vnet import VNet, VNetDecoder, VNetEncoder
 
 __all__ = [
     "ContrastProjector",
+    "DKUXNet",
     "PretrainedReport",
     "SwinUnet",
     "UNet",
