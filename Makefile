@@ -3,16 +3,19 @@ SHELL := /bin/bash
 export NO_MKDOCS_2_WARNING := 1
 PYTHON ?= python3
 VENV ?= .venv
+LABEL_VENV ?= .venv-label
+LABEL_PYTHON ?= python3.11
 # Where torch comes from; empty: the default index. For the build without CUDA, on Linux a tenth of the download:
 #   make demo TORCH_INDEX="--index-url https://download.pytorch.org/whl/cpu"
 TORCH_INDEX ?=
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
+LABEL_PIP := $(LABEL_VENV)/bin/python -m pip --disable-pip-version-check install --quiet
 BUNDLES := $(patsubst bundles/%/configs/train.json,%,$(wildcard bundles/*/configs/train.json))
 BENCHMARKS = $(shell grep -l __main__ tests/benchmarks/*.py)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-slow check bench bundles docs clean
+.PHONY: help demo test test-slow test-label check bench bundles docs clean
 .DELETE_ON_ERROR:
 
 help: ## Show this list
@@ -24,8 +27,12 @@ demo: $(VENV)/runtime.stamp ## Train the bundle mcsc on a synthetic cohort, scor
 test: $(VENV)/dev.stamp ## Run the tests, without the slow ones
 	$(BIN)/python -m pytest -m "not slow"
 
-test-slow: $(VENV)/dev.stamp ## Run the slow tests: whole trainings, commands of the documentation
+test-slow: $(VENV)/dev.stamp ## Run the slow tests: whole trainings, commands of the documentation, MONAI Label
 	$(BIN)/python -m pytest -m slow
+	$(MAKE) test-label
+
+test-label: $(LABEL_VENV)/label.stamp ## Run the tests of the MONAI Label apps, in an environment of their own, .venv-label
+	PYTHONPATH=shared $(LABEL_VENV)/bin/python -m pytest tests/label
 
 check: $(VENV)/dev.stamp ## Lint, check the format, the types, the imports between rooms and the documentation
 	$(BIN)/ruff check .
@@ -44,7 +51,7 @@ docs: $(VENV)/dev.stamp ## Build the documentation into site/, links checked
 	$(BIN)/mkdocs build --strict
 
 clean: ## Remove what the targets above build; trained weights and results in bundles/ stay
-	rm -rf $(VENV) build dist site shared/*.egg-info .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) $(LABEL_VENV) build dist site shared/*.egg-info .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
 	find bundles shared tests -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # Two stamps: the demo needs neither mlflow nor mkdocs. A stamp is written last, so that an interrupted set-up is
@@ -61,4 +68,16 @@ $(VENV)/runtime.stamp: pyproject.toml constraints.txt
 
 $(VENV)/dev.stamp: $(VENV)/runtime.stamp
 	$(PIP) --no-build-isolation --editable ".[dev]"
+	@touch $@
+
+# MONAI Label runs beside older versions than ours. Its own requirements also lead to versions beside which it does not
+# start, so they are left aside for a list of those beside which it does; pandas in it needs Python 3.11.
+$(LABEL_VENV)/label.stamp: tests/label/requirements.txt
+	@$(LABEL_PYTHON) -c "import sys; \
+	sys.exit(None if sys.version_info[:2] == (3, 11) else 'the tests of MONAI Label need Python 3.11, but $(LABEL_PYTHON) is %d.%d: name another one with LABEL_PYTHON=' % sys.version_info[:2])"
+	@echo "setting up $(LABEL_VENV); the first time this takes some minutes and 4 GB"
+	$(LABEL_PYTHON) -m venv $(LABEL_VENV)
+	$(LABEL_PIP) $(TORCH_INDEX) torch==2.13.0
+	$(LABEL_PIP) --requirement tests/label/requirements.txt
+	$(LABEL_PIP) --no-deps monailabel==0.8.5
 	@touch $@

@@ -47,6 +47,9 @@ class FewlabelApp(MONAILabelApp):
 
     def init_scoring_methods(self) -> dict[str, PredictedQuality]:
         """Return the methods of the bundles with two students; one alone has nobody to disagree with."""
+        for name, path in self.bundles.items():
+            if not has_peer(path):
+                _log.info("%s trains one network alone: no predicted quality, no study to prefer", name)
         return {quality_key(name): PredictedQuality(path) for name, path in self.bundles.items() if has_peer(path)}
 
     def init_strategies(self) -> dict[str, Any]:

@@ -48,6 +48,7 @@ def test_the_readme_shows_the_two_commands_that_set_everything_up_first() -> Non
 @pytest.mark.parametrize("command", ALL, ids=str)
 def test_a_documented_command_is_of_a_kind_that_these_tests_check(command: Command) -> None:
     known = command.fewlabel is not None or command.launcher is not None
+    known = known or command.document == "docs/monai_label.md"  # run by `make test-label`
     assert known or command.words[0] in {"make", "pip"} or command.words in {("source", ".venv/bin/activate")}
 
 

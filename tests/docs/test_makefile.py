@@ -17,7 +17,7 @@ def make(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 def test_make_alone_lists_every_target_with_a_sentence() -> None:
     shown = make().stdout
-    for target in ("demo", "test", "test-slow", "check", "bench", "bundles", "docs", "clean"):
+    for target in ("demo", "test", "test-slow", "test-label", "check", "bench", "bundles", "docs", "clean"):
         assert f"  make {target} " in shown
 
 
@@ -27,6 +27,13 @@ def test_every_target_sets_up_its_own_environment_on_a_fresh_machine(target: str
     assert f"-m venv {tmp_path / 'venv'}" in planned
     assert "--editable ." in planned
     assert ("[dev]" in planned) == (target not in {"demo", "bundles"})
+
+
+def test_monai_label_gets_an_environment_of_its_own(tmp_path: Path) -> None:
+    planned = make("--dry-run", "test-label", f"LABEL_VENV={tmp_path / 'venv'}").stdout
+    assert f"-m venv {tmp_path / 'venv'}" in planned
+    assert planned.index("torch==") < planned.index("tests/label/requirements.txt") < planned.index("monailabel==")
+    assert "--editable" not in planned
 
 
 @pytest.mark.parametrize("version", [(3, 9, 18), (3, 13, 0)])

@@ -13,6 +13,7 @@ from monailabel.interfaces.tasks.scoring import ScoringMethod
 from monailabel.utils.others.generic import name_to_device
 
 from fewlabel.engines.label_maps import LabelMapper
+from fewlabel.errors import explanation, sentence
 from fewlabel.handlers import load_network
 from lib.bundles import PEER_WEIGHTS, WEIGHTS
 
@@ -51,7 +52,7 @@ class PredictedQuality(ScoringMethod):
                 found = mapper(preprocess({"image": datastore.get_image_uri(image)}))
             except Exception as error:  # whatever it is, it is this study's; the others go on
                 _log.exception("%s: study %s could not be scored", self.path.name, image)
-                summary["failed"][image] = f"{type(error).__name__}: {error}"
+                summary["failed"][image] = sentence(explanation(error))
                 continue
             # nothing found in a study that was taken for its organ: as doubtful as can be
             quality = 0.0 if found.quality is None or math.isnan(found.quality) else found.quality
