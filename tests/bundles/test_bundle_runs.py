@@ -100,7 +100,7 @@ def test_evaluation_and_inference_give_the_same_segmentation(
     assert "1 volumes of the test split" in caplog.text
     assert {path.name for path in tmp_path.iterdir()} == {"eval", "segmentations"}
     scans = sorted((phantom / "imagesTs").iterdir())
-    written = sorted((tmp_path / "segmentations").iterdir())
+    written = sorted((tmp_path / "segmentations").glob("*.nii.gz"))
     assert [path.name for path in written] == [path.name for path in scans]
     for scan, file in zip(scans, written, strict=True):
         image, segmentation = nib.load(scan), nib.load(file)
