@@ -94,6 +94,24 @@ def verify(bundle: str, run: bool | str = False) -> None:
         raise SystemExit(1)
 
 
+def embed(*names: str, out: str, model: str | None = None, template: str | None = None) -> None:
+    """Embed the names of classes with CLIP's text encoder, once; trainings of vclipseg read the file.
+
+    Args:
+        names: The classes in the order of their labels, without the background, which is added.
+        out: The new file.
+        model: A folder with a CLIP model, or its id on the hub; openai/clip-vit-base-patch32 when left out.
+        template: The prompt, with {} for the name; "A pixel of a {}." when left out.
+
+    """
+    from fewlabel.networks.text_embedding import CLIP, TEMPLATE, save_embeddings
+
+    if not names:
+        raise ValueError('name each class, without the background: fewlabel embed "left atrium" --out text.pt')
+    classes = ["background", *(str(name) for name in names)]
+    print(save_embeddings(classes, str(out), model or CLIP, template or TEMPLATE))
+
+
 def export(
     bundle: str, to: str, out: str | None = None, scan: str | None = None, checkpoint: str | None = None
 ) -> None:
@@ -122,7 +140,15 @@ def _truth(name: str, value: bool | str) -> bool:
     return known[str(value).lower()]
 
 
-COMMANDS = {"check": check, "export": export, "pack": pack, "phantom": phantom, "prepare": prepare, "verify": verify}
+COMMANDS = {
+    "check": check,
+    "embed": embed,
+    "export": export,
+    "pack": pack,
+    "phantom": phantom,
+    "prepare": prepare,
+    "verify": verify,
+}
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

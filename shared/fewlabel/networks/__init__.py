@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+from fewlabel.networks.cs_unet import CSUNet
 from fewlabel.networks.dk_uxnet import DKUXNet
 from fewlabel.networks.pretrained import PretrainedReport, load_pretrained_swin
 from fewlabel.networks.projector import ContrastProjector
 from fewlabel.networks.swin_unet import SwinUnet
 from fewlabel.networks.unet import UNet
+from fewlabel.networks.vclipseg import VCLIPSeg
 from fewlabel.networks.vnet import VNet, VNetDecoder, VNetEncoder
 
 __all__ = [
+    "CSUNet",
     "ContrastProjector",
     "DKUXNet",
     "PretrainedReport",
     "SwinUnet",
     "UNet",
+    "VCLIPSeg",
     "VNet",
     "VNetDecoder",
     "VNetEncoder",
