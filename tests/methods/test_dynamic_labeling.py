@@ -1,0 +1,166 @@
+from __future__ import annotations
+
+import math
+from typing import Any, NamedTuple
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from fewlabel.losses import vision_text_consistency
+from fewlabel.methods import DynamicLabeling
+from fewlabel.methods.dynamic_labeling import shares
+from fewlabel.networks import VCLIPSeg
+
+
+class Shown(NamedTuple):
+    first: Tensor
+    second: Tensor
+    projections: list[Tensor]
+
+
+class Twins(nn.Module):
+    """Two students that look at single voxels, and a head that sees blocks of two by two by two."""
+
+    def __init__(self, seed: int = 0, heads: int = 2) -> None:
+        super().__init__()
+        torch.manual_seed(seed)
+        self.first, self.second = nn.Conv3d(1, 2, 1), nn.Conv3d(1, 2, 1)
+        self.heads = nn.ModuleList(nn.Conv3d(1, 3, 2, stride=2) for _ in range(heads))
+        self.register_buffer("text", torch.randn(2, 3))
+
+    def outputs(self, x: Tensor) -> Shown:
+        return Shown(self.first(x), self.second(x), [head(x) for head in self.heads])
+
+
+def make_batch(labeled: int = 2, unlabeled: int = 2, size: int = 4) -> dict[str, Any]:
+    generator = torch.Generator().manual_seed(labeled + 10 * unlabeled)
+    image, others = (torch.randn(n, 1, size, size, size, generator=generator) for n in (labeled, unlabeled))
+    label = torch.randint(2, (labeled, 1, size, size, size), generator=generator)
+    return {"labeled": {"image": image, "label": label}, "unlabeled": {"image": others} if unlabeled else None}
+
+
+def dice(foreground: Tensor, truth: Tensor) -> float:
+    """The released Dice loss, over the foreground of the whole batch."""
+    overlap, size = (foreground * truth).sum(), foreground.sum() + truth.sum()
+    return 1 - (2 * float(overlap) + 1e-8) / (float(size) + 1e-8)
+
+
+def test_the_better_student_weighs_more_as_equations_7_and_8_say() -> None:
+    losses = [0.2, 0.7]
+    powers = [math.exp(1 - 1 / (1 + math.exp(-loss))) for loss in losses]
+
+    assert shares(torch.tensor(losses)).tolist() == pytest.approx([power / sum(powers) for power in powers])
+    assert shares(torch.tensor([0.4, 0.4])).tolist() == [0.5, 0.5]
+
+
+@pytest.mark.parametrize("pseudo_labels", ["hard", "soft"])
+@pytest.mark.parametrize("teach_labeled", [False, True])
+def test_terms_equal_the_equations_written_out(pseudo_labels: str, teach_labeled: bool) -> None:
+    network, batch = Twins(), make_batch()
+    terms = DynamicLabeling(network, pseudo_labels=pseudo_labels, teach_labeled=teach_labeled)(batch)
+
+    label, every = batch["labeled"]["label"], torch.cat([batch["labeled"]["image"], batch["unlabeled"]["image"]])
+    students = [student(every).softmax(dim=1).detach() for student in (network.first, network.second)]
+    losses = [dice(p[:2, 1], label[:, 0]) for p in students]
+    assert terms["supervised"].item() == pytest.approx(sum(losses), abs=1e-5)
+
+    powers = [math.exp(1 - 1 / (1 + math.exp(-loss))) for loss in losses]
+    taught = slice(0 if teach_labeled else 2, None)
+    mixed = sum(w / sum(powers) * p[taught] for w, p in zip(powers, students, strict=True))
+    if pseudo_labels == "hard":
+        mixed = torch.stack([mixed[:, 0] >= mixed[:, 1], mixed[:, 0] < mixed[:, 1]], dim=1).float()
+    expected = sum(
+        dice(p[taught, 1], mixed[:, 1]) - float((mixed * p[taught].log()).sum(dim=1).mean()) for p in students
+    )
+    assert terms["dynamic"].item() == pytest.approx(expected, abs=1e-5)
+
+
+def test_the_consistency_sees_labeled_voxels_on_which_all_three_agree() -> None:
+    network, batch = Twins(), make_batch()
+    image, label = batch["labeled"]["image"], batch["labeled"]["label"][:, 0]
+    voxels = (slice(None), *[slice(1, None, 2)] * 3)
+    seen = [student(image).argmax(dim=1)[voxels] for student in (network.first, network.second)]
+    agreed = label[voxels].clone()
+    agreed[(seen[0] != agreed) | (seen[1] != agreed)] = -1
+
+    features = torch.cat([head(image) for head in network.heads])
+    expected = vision_text_consistency(features, torch.cat([agreed, agreed]), network.text)
+    torch.testing.assert_close(DynamicLabeling(network)(batch)["text"], expected)
+    assert (agreed >= 0).any()
+    assert (agreed < 0).any()
+
+
+def test_pseudo_labels_pass_no_gradient_to_the_student_that_made_them() -> None:
+    network = Twins()
+    network.second.requires_grad_(False)
+    both = DynamicLabeling(network, pseudo_labels="soft")
+    network.first.weight.grad = None
+    both(make_batch())["dynamic"].backward()
+    through_all = network.first.weight.grad.clone()
+
+    # the second student's own loss has no gradient for the first: only the first one's loss teaches it
+    network.first.weight.grad = None
+    batch = make_batch()
+    logits = [student(batch["unlabeled"]["image"]) for student in (network.first, network.second)]
+    losses = torch.stack([both._supervised(s(batch["labeled"]["image"]), batch["labeled"]["label"])
+                          for s in (network.first, network.second)]).detach()  # fmt: skip
+    weights = shares(losses)
+    target = sum(w * z.detach().softmax(dim=1) for w, z in zip(weights, logits, strict=True))
+    (both._dice(logits[0], target) + both._entropy(logits[0], target)).backward()
+    torch.testing.assert_close(through_all, network.first.weight.grad)
+
+
+def test_without_unlabeled_images_the_dynamic_term_is_zero_and_training_works() -> None:
+    method = DynamicLabeling(Twins())
+    terms = method(make_batch(2, 0))
+    assert terms["dynamic"].item() == 0
+
+    sum(terms.values()).backward()  # type: ignore[union-attr]
+
+    assert all(p.grad is not None and p.grad.isfinite().all() for p in method.parameters())
+
+
+def test_a_network_without_heads_has_no_text_term() -> None:
+    assert DynamicLabeling(Twins(heads=0))(make_batch())["text"].item() == 0
+
+
+def test_a_partner_makes_it_cross_pseudo_supervision_with_dynamic_labels() -> None:
+    twins, batch = Twins(heads=0), make_batch()
+
+    pair = DynamicLabeling(twins.first, twins.second)(batch)
+
+    torch.testing.assert_close(pair, DynamicLabeling(twins)(batch))
+
+
+def test_alike_students_are_mixed_alike_without_weights() -> None:
+    twins, batch = Twins(heads=0), make_batch()
+    plain = DynamicLabeling(twins, pseudo_labels="soft", weighted=False)(batch)
+    students = [student(batch["unlabeled"]["image"]).softmax(dim=1).detach() for student in (twins.first, twins.second)]
+    mixed = (students[0] + students[1]) / 2
+
+    expected = sum(dice(p[:, 1], mixed[:, 1]) - float((mixed * p.log()).sum(dim=1).mean()) for p in students)
+    assert plain["dynamic"].item() == pytest.approx(expected, abs=1e-5)
+
+
+def test_trains_vclipseg_in_every_parameter() -> None:
+    torch.manual_seed(0)
+    method = DynamicLabeling(VCLIPSeg(channels=4, norm="instance", text_channels=8, dropout=0.0))
+    batch = make_batch(1, 1, 32)
+
+    terms = method(batch)
+    sum(terms.values()).backward()  # type: ignore[union-attr]
+
+    assert set(terms) == {"supervised", "dynamic", "text"}
+    assert all(term.ndim == 0 and term.isfinite() for term in terms.values())
+    assert [name for name, p in method.named_parameters() if p.grad is None or not p.grad.isfinite().all()] == []
+
+
+def test_refuses_an_unknown_kind_of_pseudo_labels() -> None:
+    with pytest.raises(ValueError, match=r"one of \('hard', 'soft'\), got 'sharp'"):
+        DynamicLabeling(Twins(), pseudo_labels="sharp")
+
+
+def test_refuses_a_network_with_one_student() -> None:
+    with pytest.raises(ValueError, match="Conv3d shows no second student: give a network with outputs"):
+        DynamicLabeling(nn.Conv3d(1, 2, 1))
