@@ -129,9 +129,7 @@ class UNet(nn.Module):
         if xavier_head:
             nn.init.xavier_normal_(self.head.weight)
         self.stride = 2 ** (len(channels) - 1)
-        self.feature_channels = {
-            2**level: channels[level] for level in reversed(range(len(channels) - 1))
-        }
+        self.feature_channels = {2**level: channels[level] for level in reversed(range(len(channels) - 1))}
 
     def features(self, x: Tensor) -> dict[int, Tensor]:
         """The decoder's maps keyed by stride, coarsest first.
