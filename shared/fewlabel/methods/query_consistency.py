@@ -125,5 +125,5 @@ def distribution_loss(log_distribution: Tensor, label: Tensor) -> Tensor:
         raise ValueError(f"labels {tuple(label.shape)} do not divide into the voxels of {tuple(shape)}")
     target = F.one_hot(label[:, 0].long(), shape[1]).movedim(-1, 1).to(log_distribution.dtype)
     if label.shape[2:] != shape[2:]:
-        target = F.adaptive_avg_pool3d(target, shape[2:])
+        target = F.adaptive_avg_pool3d(target, (shape[2], shape[3], shape[4]))
     return -(target * log_distribution).sum(dim=1).mean()

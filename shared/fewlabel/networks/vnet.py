@@ -209,7 +209,8 @@ def _convolutions(before: int, after: int, depth: int, norm: str) -> nn.Sequenti
 def _upsample(before: int, after: int, norm: str, upsample: str) -> nn.Module:
     if upsample == "transposed":
         shape = {"kernel_size": 2, "strides": 2, "padding": 0, "output_padding": 0}
-        return _convolution(before, after, norm, is_transposed=True, **shape)
+        convolution: nn.Module = _convolution(before, after, norm, is_transposed=True, **shape)
+        return convolution
     aligned = True if upsample == "trilinear" else None
     resize = nn.Upsample(scale_factor=2, mode=upsample, align_corners=aligned)
     return nn.Sequential(resize, _convolution(before, after, norm))
