@@ -40,8 +40,8 @@ class SemiSupervisedTraining(BundleTrainTask):
         """Return the block of settings that the weights were trained with, the paper's if there are no weights yet."""
         train = read_config(self.path, "train")
         paper, demo = train["paper"], train["demo"]
-        overlay = read_config(self.path, "small")
-        small = {**paper, **{key.removeprefix("paper#"): value for key, value in overlay.items()}}
+        overlay = read_config(self.path, "small").items()
+        small = {**paper, **{key.removeprefix("paper#"): value for key, value in overlay if key.startswith("paper#")}}
         noted = {key: value for key, value in noted_settings(self.path).items() if key in paper}
         for settings in (paper, small, demo):
             if all(settings[key] == value for key, value in noted.items()):
