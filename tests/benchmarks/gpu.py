@@ -27,8 +27,10 @@ from typing import Any
 
 import agreement
 import contrastive
+import kmax
 import step
 import torch
+import uxnet
 from measure import MEGABYTE, checked_device, machine, synchronize
 
 from fewlabel.atomic import write_whole
@@ -87,7 +89,25 @@ def speed(device: torch.device, small: bool, budget: Budget) -> Iterator[Section
     seconds = kmax_seconds(device, pixels)
     what = f"kmax_attention, 32 queries, {pixels} pixels of 64 channels"
     section.rows.append({"what": what, "seconds": {"fewlabel": seconds}})
-    section.text = "\n".join([*lines, f"{seconds:10.4f}{'-':>10}{'-':>10}{'-':>10}  {what}"])
+    lines.append(f"{seconds:10.4f}{'-':>10}{'-':>10}{'-':>10}  {what}")
+    section.text = "\n".join(lines)
+    yield section
+    options = Namespace(device=str(device), pixels=pixels, queries=128, dim=128, value_dim=256, batch=1, repeats=3)
+    times = kmax.alternate(kmax.inputs(pixels, options), options.repeats)
+    peaks = {name: kmax.peak(name, options) for name in times} if device.type == "cuda" else {}
+    what = f"kmax_attention, 128 queries, {pixels} pixels"
+    section.rows.append({"what": what, "seconds": times, "peak_bytes": peaks})
+    shown = [f"{peaks[name] / MEGABYTE:10.0f}" if peaks else f"{'-':>10}" for name in ("fewlabel", "dense")]
+    lines.append(f"{times['fewlabel']:10.4f}{times['dense']:10.4f}{shown[0]}{shown[1]}  {what}")
+    section.text = "\n".join(lines)
+    yield section
+    channels, size = (4, [8, 8, 8]) if small else (48, [56, 56, 40])
+    for name, compute in uxnet.CONVOLUTIONS.items():
+        seconds = uxnet.convolution_seconds(compute, channels, size, options)
+        what = f"depthwise 7x7x7 convolution of {channels} channels x {size}, {name}"
+        section.rows.append({"what": what, "seconds": {"fewlabel": seconds}})
+        lines.append(f"{seconds:10.4f}{'-':>10}{'-':>10}{'-':>10}  {what}")
+    section.text = "\n".join(lines)
     yield section
 
 
