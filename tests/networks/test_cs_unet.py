@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import copy
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -184,7 +185,9 @@ def test_half_precision_autocast_stays_finite_and_close() -> None:
 @pytest.mark.parametrize("arguments", [{}, METHOD_0, {"position_bias": True, "feed_forward": "resnext"}], ids=str)
 def test_the_network_compiles_to_torchscript_and_works_at_other_sizes_there(arguments: dict[str, Any]) -> None:
     network = small(**arguments, depths=(2, 1), num_heads=(3, 6)).eval()
-    compiled = torch.jit.script(network)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("error", category=UserWarning)
+        compiled = torch.jit.script(network)
     for shape in ((2, 1, 64, 64), (1, 1, 96, 128)):
         x = torch.rand(shape)
         with torch.no_grad():

@@ -142,9 +142,8 @@ class CSUNet(nn.Module):
         self.apply(_initialize)
         if head_kernel_size > 1:
             nn.init.xavier_normal_(self.head.weight)
-        self.feature_channels: dict[int, int] = {PATCH * 2**i: dims[i] for i in reversed(range(coarsest))} | {
-            1: embed_dim
-        }
+        channels = {PATCH * 2**i: dims[i] for i in reversed(range(coarsest))}
+        self.feature_channels = channels | {1: embed_dim}
 
     def features(self, x: Tensor) -> dict[int, Tensor]:
         """The decoder's maps keyed by stride, coarsest first: the blocks' outputs, then the expanded map.
