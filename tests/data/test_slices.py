@@ -214,7 +214,7 @@ def test_a_pair_of_which_one_copy_is_missing_is_made_again(item: Item, tmp_path:
 
 def test_the_temporary_cache_goes_with_its_data_set_but_not_with_a_fork(item: Item) -> None:
     dataset = SliceDataset([item], Counted())
-    folder = dataset.cache_dir
+    folder = dataset.cache.folder
     child = os.fork()
     if child == 0:
         del dataset

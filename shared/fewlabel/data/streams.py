@@ -11,6 +11,7 @@ import torch
 from monai.data import MetaTensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
+from fewlabel.data.patches import PatchDataset
 from fewlabel.data.slices import SliceDataset
 
 _log = logging.getLogger(__name__)
@@ -79,7 +80,8 @@ class TwoStreamLoader:
     and augmentation are functions of (seed, step), equal for any number of workers.
 
     Args:
-        labeled: data set of the labeled items; indexed with ``(i, seed)``, see :class:`SliceDataset`.
+        labeled: data set of the labeled items; indexed with ``(i, seed)``, see :class:`SliceDataset` and
+            :class:`PatchDataset`.
         unlabeled: data set of the unlabeled items, empty or None when there are none.
         labeled_batch_size: labeled items per step and rank.
         unlabeled_batch_size: unlabeled items per step and rank; 0 switches the stream off.
@@ -97,8 +99,8 @@ class TwoStreamLoader:
 
     def __init__(
         self,
-        labeled: SliceDataset,
-        unlabeled: SliceDataset | None,
+        labeled: SliceDataset | PatchDataset,
+        unlabeled: SliceDataset | PatchDataset | None,
         labeled_batch_size: int,
         unlabeled_batch_size: int,
         steps_per_epoch: int,
@@ -215,4 +217,5 @@ def _stack(key: str, values: list[torch.Tensor], items: list[dict[str, Any]]) ->
 
 
 def _name(item: dict[str, Any]) -> str:
-    return f"{item.get('volume', 'an item')}, slice {item.get('slice', '?')}"
+    where = f", slice {item['slice']}" if "slice" in item else ""
+    return f"{item.get('volume', 'an item')}{where}"
