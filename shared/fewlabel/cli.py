@@ -29,7 +29,7 @@ def phantom(kind: str, directory: str, cases: int = 24, seed: int = 0) -> None:
     """Write a synthetic dataset, so that everything can be tried before any scan is at hand.
 
     Args:
-        kind: What to draw: cardiac.
+        kind: What to draw: cardiac (short-axis hearts) or atrium (left atria).
         directory: The new dataset's folder; an identical phantom that is already there is left as it is.
         cases: How many scans, 3 or more: two thirds for training, one sixth for validation, one sixth for the test.
         seed: The same seed gives the same files.
@@ -40,22 +40,34 @@ def phantom(kind: str, directory: str, cases: int = 24, seed: int = 0) -> None:
     print(write_phantom(str(directory), str(kind), cases, seed))
 
 
-def prepare(dataset: str, raw: str, out: str, allow_missing: bool | str = False) -> None:
+def prepare(
+    dataset: str, raw: str, out: str, allow_missing: bool | str = False, margin: int | str | None = None
+) -> None:
     """Turn the download of a public dataset into our layout, with the published splits; a second run continues.
 
     Args:
-        dataset: Which one: acdc.
+        dataset: Which one: acdc, la (left atrium) or pancreas.
         raw: The unpacked download.
         out: The new dataset's folder.
         allow_missing: Prepare what is there although the published splits name more.
+        margin: Of la and pancreas: voxels to keep around the label's box; none for whole scans.
 
     """
     from fewlabel.data.acdc import prepare_acdc
+    from fewlabel.data.left_atrium import prepare_la
+    from fewlabel.data.pancreas import prepare_pancreas
 
-    preparations = {"acdc": prepare_acdc}
-    if dataset not in preparations:
-        raise ValueError(f"dataset is {dataset!r}, but the known ones are {', '.join(sorted(preparations))}")
-    preparations[dataset](str(raw), str(out), allow_missing=_truth("allow_missing", allow_missing))
+    cropping = {"la": prepare_la, "pancreas": prepare_pancreas}
+    missing = _truth("allow_missing", allow_missing)
+    if dataset in cropping:
+        region = {} if margin is None else {"margin": None if margin == "none" else margin}
+        cropping[dataset](str(raw), str(out), allow_missing=missing, **region)  # type: ignore[arg-type]
+    elif dataset == "acdc" and margin is None:
+        prepare_acdc(str(raw), str(out), allow_missing=missing)
+    elif dataset == "acdc":
+        raise ValueError("margin is for la and pancreas: scans of acdc are kept whole")
+    else:
+        raise ValueError(f"dataset is {dataset!r}, but the known ones are acdc, {', '.join(sorted(cropping))}")
 
 
 def pack(

@@ -32,6 +32,7 @@ class BundleCohort:
         num_classes: classes that the network is built for, the background included.
         seed: for cohorts without a published split.
         demo_labeled_cases: labeled cases of the demo.
+        phantom: what the demo draws, see :func:`fewlabel.data.phantom.write_phantom`.
 
     Raises:
         FileNotFoundError: the dataset is not there.
@@ -47,12 +48,13 @@ class BundleCohort:
         num_classes: int = 4,
         seed: int = 0,
         demo_labeled_cases: int = 3,
+        phantom: str = "cardiac",
     ) -> None:
         if not dataset_dir:
             raise ValueError("dataset_dir is empty; name the dataset's folder, or leave it out to run the demo")
         self.dataset_dir, self.demo_dir = Path(dataset_dir).resolve(), Path(demo_dir).resolve()
         self.labeled_cases, self.num_classes, self.seed = labeled_cases, num_classes, seed
-        self.demo_labeled_cases = demo_labeled_cases
+        self.demo_labeled_cases, self.phantom = demo_labeled_cases, phantom
 
     @property
     def is_demo(self) -> bool:
@@ -64,7 +66,7 @@ class BundleCohort:
         """The cohort, read and checked."""
         labeled_cases = self.labeled_cases
         if self.is_demo:
-            write_phantom(self.demo_dir, "cardiac")
+            write_phantom(self.demo_dir, self.phantom)
             labeled_cases = self.demo_labeled_cases if labeled_cases is None else labeled_cases
         cohort = Cohort(self.dataset_dir, labeled_cases, self.seed)
         if cohort.num_classes != self.num_classes:

@@ -14,14 +14,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fewlabel.data.preparation import Scan, Source
+from fewlabel.data.source_files import Sources, add_source
 
 NOMINAL_SPACING = (1.5, 1.5, 10.0)  # the h5 files hold none; ACDC's lies between 0.7 and 1.9 in plane, 5 and 10 across
 
 _ANNOTATION = re.compile(r"(patient\d{3})_frame(\d+)_gt\.nii(\.gz)?")
 _FRAME = re.compile(r"(patient\d{3}_frame0[12])\.(nii|nii\.gz|h5)")
 _SLICE = re.compile(r"(patient\d{3}_frame0[12])_slice_(\d+)\.h5")
-
-Sources = dict[str, Source]
 
 
 def find_acdc(raw: Path) -> tuple[str, Sources]:
@@ -61,14 +60,6 @@ def find_acdc(raw: Path) -> tuple[str, Sources]:
     )
 
 
-def _add(sources: Sources, source: Source) -> None:
-    if source.name in sources:
-        raise ValueError(
-            f"{source.name} is there twice, {sources[source.name].files[0]} and {source.files[0]}: keep one of them"
-        )
-    sources[source.name] = source
-
-
 def _challenge(raw: Path) -> Sources:
     annotated: dict[Path, dict[int, Path]] = defaultdict(dict)
     for path in sorted(raw.rglob("patient*_frame*_gt.nii*")):
@@ -82,7 +73,9 @@ def _challenge(raw: Path) -> Sources:
             if not image.is_file():
                 raise ValueError(f"{label} has no image beside it: expected {image.name}")
             name = f"{patient.name}_frame{position:02d}"
-            _add(sources, Source(name, (image, label), partial(_read_nifti, image, label), f"frame {frame}, {phase}"))
+            add_source(
+                sources, Source(name, (image, label), partial(_read_nifti, image, label), f"frame {frame}, {phase}")
+            )
     return sources
 
 
@@ -113,7 +106,7 @@ def _nifti(raw: Path) -> Sources:
             label = next((path for path in labels if path.is_file()), None)
             if label is None:
                 raise ValueError(f"{image} has no label map: expected {labels[0]}")
-            _add(sources, Source(match[1], (image, label), partial(_read_nifti, image, label)))
+            add_source(sources, Source(match[1], (image, label), partial(_read_nifti, image, label)))
     return sources
 
 
@@ -121,7 +114,7 @@ def _h5_volumes(raw: Path) -> Sources:
     sources: Sources = {}
     for path in sorted(raw.rglob("patient*.h5")):
         if match := _FRAME.fullmatch(path.name):
-            _add(sources, Source(match[1], (path,), partial(_read_h5, (path,))))
+            add_source(sources, Source(match[1], (path,), partial(_read_h5, (path,))))
     return sources
 
 

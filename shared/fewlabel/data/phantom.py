@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from fewlabel.atomic import write_whole
-from fewlabel.data import cardiac_phantom
+from fewlabel.data import atrium_phantom, cardiac_phantom
 from fewlabel.data.cardiac_phantom import PhantomCase
 from fewlabel.data.encode import json_bytes, nifti_bytes
 
@@ -31,6 +31,11 @@ class PhantomKind:
 
 
 PHANTOMS: dict[str, PhantomKind] = {
+    "atrium": PhantomKind(
+        atrium_phantom.atrium_case,
+        atrium_phantom.LABELS,
+        "Synthetic left atria; drawn from random numbers, no patient data",
+    ),
     "cardiac": PhantomKind(
         cardiac_phantom.cardiac_case,
         cardiac_phantom.LABELS,

@@ -30,12 +30,16 @@ class Scan:
 
 @dataclass(frozen=True)
 class Source:
-    """Where a volume comes from: its name in our layout, the files to read, and how to read them."""
+    """Where a volume comes from: its name in our layout, the files to read, and how to read them.
+
+    ``recipe`` names what ``read`` does beyond reading, so that a second run with another one writes anew.
+    """
 
     name: str
     files: tuple[Path, ...]
     read: Callable[[], Scan]
     note: str = ""
+    recipe: str = ""
 
 
 class Preparation:
@@ -120,6 +124,7 @@ class Preparation:
         """
         image_key, label_key = (f"{kind}{part}/{source.name}.nii.gz" for kind in ("images", "labels"))
         origin = hashlib.sha256(b"".join(hashlib.sha256(path.read_bytes()).digest() for path in source.files))
+        origin.update(source.recipe.encode())
         if self._is_finished(image_key, origin.hexdigest()) and self._is_finished(label_key, origin.hexdigest()):
             self.report(f"{source.name}: finished before, verified")
             return int(self.files[image_key]["slices"])
@@ -133,6 +138,7 @@ class Preparation:
             "source_sha256": origin.hexdigest(),
             "slices": scan.image.shape[2],
             **({"note": source.note} if source.note else {}),
+            **({"recipe": source.recipe} if source.recipe else {}),
         }
         for key, voxels in ((image_key, _storable(scan.image)), (label_key, label)):
             content = nifti_bytes(voxels, scan.affine, scan.header)
