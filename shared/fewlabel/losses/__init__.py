@@ -4,6 +4,7 @@ from fewlabel.losses.anchored import AnchoredContrastiveLoss, anchored_contrasti
 from fewlabel.losses.contrastive import BalancedContrastiveLoss, balanced_contrastive
 from fewlabel.losses.local import LocalContrastiveLoss, local_contrastive
 from fewlabel.losses.lovasz import LovaszSoftmaxLoss, lovasz_softmax
+from fewlabel.losses.mutual import mutual_consistency, sharpen
 from fewlabel.losses.nt_xent import NTXentLoss, nt_xent
 from fewlabel.losses.ohem import OhemCrossEntropyLoss, ohem_cross_entropy
 from fewlabel.losses.region import RegionContrastLoss, region_contrast
@@ -22,8 +23,10 @@ __all__ = [
     "balanced_contrastive",
     "local_contrastive",
     "lovasz_softmax",
+    "mutual_consistency",
     "nt_xent",
     "ohem_cross_entropy",
     "region_contrast",
+    "sharpen",
     "vision_text_consistency",
 ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from fewlabel.networks.cs_unet import CSUNet
 from fewlabel.networks.dk_uxnet import DKUXNet
+from fewlabel.networks.mc_net import MCNet
 from fewlabel.networks.pretrained import PretrainedReport, load_pretrained_swin
 from fewlabel.networks.projector import ContrastProjector
 from fewlabel.networks.swin_unet import SwinUnet
@@ -15,6 +16,7 @@ __all__ = [
     "CSUNet",
     "ContrastProjector",
     "DKUXNet",
+    "MCNet",
     "PretrainedReport",
     "SwinUnet",
     "UNet",

@@ -4,5 +4,6 @@ from fewlabel.transforms.augmentation import SliceAugmentationd
 from fewlabel.transforms.checks import CheckCased
 from fewlabel.transforms.loading import LoadCased
 from fewlabel.transforms.reading import SimpleITKReader
+from fewlabel.transforms.resampling import Resampled
 
-__all__ = ["CheckCased", "LoadCased", "SimpleITKReader", "SliceAugmentationd"]
+__all__ = ["CheckCased", "LoadCased", "Resampled", "SimpleITKReader", "SliceAugmentationd"]

@@ -1,0 +1,53 @@
+"""MC-Net's training: several decoders that agree with what the others are sure of."""
+
+from __future__ import annotations
+
+import torch
+from monai.losses import DiceLoss
+from torch import Tensor, nn
+
+from fewlabel.losses import mutual_consistency
+from fewlabel.methods.base import Batch, Method, labeled_part, unlabeled_images
+
+
+class MutualConsistency(Method):
+    r"""Dice on the labeled images for each decoder, and mutual consistency between the decoders on all images.
+
+    .. math:: L = \lambda_{seg} \sum_i L_{dice}(p_i, y) + \lambda_c(t) \sum_{i \ne j} \mathrm{mean}\, (p_i - s(p_j))^2
+
+    Wu et al., "Semi-supervised left atrium segmentation with mutual consistency training", MICCAI 2021; with three
+    decoders Medical Image Analysis 2022. The Dice loss is the released code's: of the foreground, plain denominators,
+    over the whole batch; the code computes a cross-entropy too and does not use it.
+
+    Terms: ``supervised``, ``consistency``.
+
+    Args:
+        network: with ``outputs(x)``, a list of logits of two or more decoders, such as MCNet; its ``forward`` is used
+            for inference.
+        temperature: of the sharpening, see :func:`fewlabel.losses.sharpen`.
+        detach: send no gradient through the sharpened predictions; the released code lets it pass.
+
+    Raises:
+        ValueError: the network shows one prediction only.
+    """
+
+    def __init__(self, network: nn.Module, temperature: float = 0.1, detach: bool = False) -> None:
+        super().__init__()
+        if not hasattr(network, "outputs"):
+            raise ValueError(f"{type(network).__name__} shows one prediction: give a network with outputs(x), as MCNet")
+        self.network, self.temperature, self.detach = network, temperature, detach
+        self._dice = DiceLoss(
+            include_background=False, to_onehot_y=True, softmax=True, batch=True, smooth_nr=1e-8, smooth_dr=1e-8
+        )
+
+    def forward(self, batch: Batch, progress: float = 0.0) -> dict[str, Tensor]:
+        """Return the loss terms, see :meth:`Method.forward`."""
+        labeled, unlabeled = labeled_part(batch), unlabeled_images(batch)
+        image: Tensor = labeled["image"]
+        label: Tensor = labeled["label"]
+        images = image if unlabeled is None else torch.cat([image, unlabeled])
+        predictions = [logits.float() for logits in self.network.outputs(images)]  # type: ignore[operator]
+        return {
+            "supervised": torch.stack([self._dice(logits[: len(label)], label) for logits in predictions]).sum(),
+            "consistency": mutual_consistency(predictions, self.temperature, self.detach),
+        }
