@@ -11,6 +11,7 @@ from fewlabel.losses import vision_text_consistency
 from fewlabel.methods import DynamicLabeling
 from fewlabel.methods.dynamic_labeling import shares
 from fewlabel.networks import VCLIPSeg
+from fewlabel.networks.mc_net import MCNet
 
 
 class Shown(NamedTuple):
@@ -154,6 +155,22 @@ def test_trains_vclipseg_in_every_parameter() -> None:
     assert set(terms) == {"supervised", "dynamic", "text"}
     assert all(term.ndim == 0 and term.isfinite() for term in terms.values())
     assert [name for name, p in method.named_parameters() if p.grad is None or not p.grad.isfinite().all()] == []
+
+
+def test_mixes_the_labels_of_mc_nets_two_decoders() -> None:
+    torch.manual_seed(0)
+    terms = DynamicLabeling(MCNet(channels=2, norm="instance"))(make_batch(1, 1, 32))
+
+    assert all(term.isfinite() for term in terms.values())
+    assert terms["dynamic"].item() > 0
+    assert terms["text"].item() == 0
+
+
+def test_refuses_a_third_student() -> None:
+    network = MCNet(channels=2, norm="instance", upsamples=("transposed", "trilinear", "nearest"))
+
+    with pytest.raises(ValueError, match="MCNet shows 3 students, but dynamic labels are mixed from two"):
+        DynamicLabeling(network)(make_batch(1, 1, 32))
 
 
 def test_refuses_an_unknown_kind_of_pseudo_labels() -> None:
