@@ -6,9 +6,10 @@ from fewlabel.bundle.export import export_bundle
 from fewlabel.bundle.images import find_images
 from fewlabel.bundle.pack import pack_bundle
 from fewlabel.bundle.package import require_same_package
-from fewlabel.bundle.peer import is_on, load_peer, peer_of
+from fewlabel.bundle.peer import load_peer, peer_of
 from fewlabel.bundle.root import find_root
 from fewlabel.bundle.weights import trained_with
+from fewlabel.switches import is_on
 
 __all__ = [
     "BundleCohort",

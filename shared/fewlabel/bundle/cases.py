@@ -137,6 +137,8 @@ class BundleCohort:
         now = {"num_classes": self.num_classes}
         for settings in (paper, demo):
             if all({**settings, **now}.get(key) == value for key, value in trained.items()):
+                if settings is demo:
+                    _log.warning("%s: going on with the demo's settings, as these weights were trained with them", note)
                 return settings
         wanted = {key: {**paper, **now}.get(key) for key in trained}
         raise ValueError(

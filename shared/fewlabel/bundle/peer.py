@@ -11,21 +11,6 @@ from torch import nn
 from fewlabel.handlers.models import PEERS, load_network
 
 
-def is_on(switch: bool | str) -> bool:
-    """Return a switch of a config as bool; ``--key true`` on the command line gives the word.
-
-    Raises:
-        ValueError: neither true nor false.
-
-    >>> is_on(True), is_on("true"), is_on("False")
-    (True, True, False)
-    """
-    word = str(switch).lower()
-    if word not in ("true", "false"):
-        raise ValueError(f"expected true or false, got {switch!r}")
-    return word == "true"
-
-
 def peer_of(checkpoint: str | os.PathLike[str]) -> str:
     """Return where the second student's weights lie beside the first's, of the same epoch.
 

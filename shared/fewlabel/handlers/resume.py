@@ -16,6 +16,7 @@ from fewlabel.handlers.processes import gather, gather_to_main, is_main_process,
 from fewlabel.handlers.random_states import random_states, restore_random_states
 from fewlabel.handlers.tensor_file import read_tensor_file
 from fewlabel.sampling import find_banks
+from fewlabel.switches import reads_switches
 
 _log = logging.getLogger(__name__)
 _COUNTERS = {"epoch", "iteration", "epoch_length", "max_epochs", "best_metric", "best_metric_epoch", "random"}
@@ -55,6 +56,7 @@ class TrainingState:
         ValueError: the state is damaged or belongs to another training.
     """
 
+    @reads_switches
     def __init__(
         self, path: str | os.PathLike[str], evaluator: Engine | None = None, resume: bool = False, interval: int = 1
     ) -> None:

@@ -10,6 +10,8 @@ import torch.nn.functional as F
 from monai.data import MetaTensor
 from monai.inferers import Inferer
 
+from fewlabel.switches import reads_switches
+
 
 class ResizedSliceInferer(Inferer):
     """Resize each slice, segment it, and bring the logits back to the slice's own grid.
@@ -32,6 +34,7 @@ class ResizedSliceInferer(Inferer):
     torch.Size([1, 4, 10, 12, 3])
     """
 
+    @reads_switches
     def __init__(
         self, size: Sequence[int], slice_axis: int = -1, batch_size: int | None = None, published: bool = False
     ) -> None:

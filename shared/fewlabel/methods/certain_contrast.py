@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from fewlabel.losses import anchored_contrastive
 from fewlabel.methods.pixels import Pixels
 from fewlabel.sampling import ClassBank, anchors, draw, negatives
+from fewlabel.switches import reads_switches
 
 CENTERS = ("all", "drawn")
 
@@ -50,6 +51,7 @@ class CertainContrast(nn.Module):
         ValueError: an argument is out of range.
     """
 
+    @reads_switches
     def __init__(
         self,
         num_classes: int,

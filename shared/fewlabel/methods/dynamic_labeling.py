@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from fewlabel.losses import vision_text_consistency
 from fewlabel.losses.vision_text import IGNORED
 from fewlabel.methods.base import Batch, Method, labeled_part, unlabeled_images
+from fewlabel.switches import reads_switches
 
 PSEUDO_LABELS = ("hard", "soft")
 
@@ -44,6 +45,7 @@ class DynamicLabeling(Method):
         ValueError: an argument is unknown.
     """
 
+    @reads_switches
     def __init__(
         self,
         network: nn.Module,

@@ -12,6 +12,7 @@ from fewlabel.methods.base import Batch, Method, hard_labels, labeled_part, unla
 from fewlabel.methods.students import CrossTeachingTerms, View, check_passes, look
 from fewlabel.networks import ContrastProjector
 from fewlabel.sampling.patches import COVERAGES, cut_patches, deal_patches, patch_corners
+from fewlabel.switches import reads_switches
 
 
 class MCSC(Method):
@@ -51,6 +52,7 @@ class MCSC(Method):
         ValueError: an argument is out of range, or a stride is not one that both networks have.
     """
 
+    @reads_switches
     def __init__(
         self,
         cnn: nn.Module,

@@ -12,6 +12,7 @@ from fewlabel.methods.certain_contrast import CertainContrast
 from fewlabel.methods.pixels import Guidance, Pixels, channels, guidance
 from fewlabel.methods.students import CrossTeachingTerms, View, check_passes, look
 from fewlabel.networks import ContrastProjector
+from fewlabel.switches import reads_switches
 
 
 class MCSCv2(Method):
@@ -46,6 +47,7 @@ class MCSCv2(Method):
         ValueError: an argument is out of range, or a stride is not one that both networks have.
     """
 
+    @reads_switches
     def __init__(
         self,
         cnn: nn.Module,

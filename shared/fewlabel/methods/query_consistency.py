@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from fewlabel.losses import nt_xent
 from fewlabel.methods.base import Batch, Method, labeled_part, unlabeled_images
+from fewlabel.switches import reads_switches
 
 
 class QueryNetwork(Protocol):
@@ -50,6 +51,7 @@ class QueryConsistency(Method):
         ValueError: the temperature is not positive.
     """
 
+    @reads_switches
     def __init__(
         self,
         network: nn.Module,

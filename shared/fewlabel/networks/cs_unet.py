@@ -14,6 +14,7 @@ from fewlabel.networks.feed_forward import FEED_FORWARDS
 from fewlabel.networks.swin_unet import PATCH, PatchExpand
 from fewlabel.networks.token_embedding import ConvTokenEmbedding, LinearTokenEmbedding
 from fewlabel.networks.token_layers import NORMS
+from fewlabel.switches import reads_switches
 
 
 class CSUNet(nn.Module):
@@ -76,6 +77,7 @@ class CSUNet(nn.Module):
 
     """
 
+    @reads_switches
     def __init__(
         self,
         in_channels: int = 1,
@@ -102,10 +104,6 @@ class CSUNet(nn.Module):
         dims = [embed_dim * 2**i for i in range(len(depths))]
         _check_stages(dims, depths, num_heads, window_size)
         _check_options(in_channels, head_kernel_size, layer_scale, feed_forward, norm, pretrained_path)
-        _check_switches(
-            conv_embedding=conv_embedding, conv_projection=conv_projection, conv_output=conv_output,
-            position_bias=position_bias, conv_skip=conv_skip,
-        )  # fmt: skip
         self.in_channels = in_channels
         self.stride = PATCH * 2 ** (len(depths) - 1)
         self._check_sides(*((img_size, img_size) if isinstance(img_size, int) else img_size))
@@ -237,9 +235,3 @@ def _check_options(
             f"CS-UNet starts at random: no published weights fit it, and {str(pretrained_path)!r} cannot be loaded; "
             "leave pretrained_path at null."
         )
-
-
-def _check_switches(**switches: object) -> None:
-    for name, value in switches.items():
-        if not isinstance(value, bool):  # the word "false" is true to Python
-            raise ValueError(f"{name} must be True or False, got {value!r}; on a command line write --...{name} False.")

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from fewlabel.networks.kmax_decoder import KMaxLayer, MaskPredictor, unit
 from fewlabel.networks.uxnet_encoder import UXNetEncoder
+from fewlabel.switches import reads_switches
 
 
 class QueryOutputs(NamedTuple):
@@ -71,6 +72,7 @@ class DKUXNet(nn.Module):
 
     """
 
+    @reads_switches
     def __init__(
         self,
         in_channels: int = 1,

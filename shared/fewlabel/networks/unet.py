@@ -9,6 +9,8 @@ import torch
 from monai.networks.blocks import Convolution, UpSample
 from torch import Tensor, nn
 
+from fewlabel.switches import reads_switches
+
 NORMS: dict[str, str | tuple[str, dict[str, object]]] = {
     "batch": "batch",
     "instance": ("instance", {"affine": True}),
@@ -105,6 +107,7 @@ class UNet(nn.Module):
 
     """
 
+    @reads_switches
     def __init__(
         self,
         in_channels: int = 1,

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from fewlabel.networks.text_embedding import ORTHONORMAL, text_embeddings
 from fewlabel.networks.unet import NORMS
 from fewlabel.networks.vnet import VNetDecoder, VNetEncoder
+from fewlabel.switches import reads_switches
 
 
 class TwinOutputs(NamedTuple):
@@ -101,6 +102,7 @@ class VCLIPSeg(nn.Module):
 
     """
 
+    @reads_switches
     def __init__(
         self,
         in_channels: int = 1,

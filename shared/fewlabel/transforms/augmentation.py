@@ -12,6 +12,8 @@ from monai.data import MetaTensor
 from monai.transforms import MapTransform, Randomizable
 from numpy.typing import NDArray
 
+from fewlabel.switches import reads_switches
+
 Matrix = NDArray[np.float64]
 _TURN = np.array([[0.0, 1.0], [-1.0, 0.0]])  # turned[r, c] = image[c, -r], counted from the center
 
@@ -46,6 +48,7 @@ class SliceAugmentationd(Randomizable, MapTransform):
     (torch.Size([1, 24, 24]), torch.Size([1, 24, 24]))
     """
 
+    @reads_switches
     def __init__(
         self,
         size: Sequence[int],

@@ -1,0 +1,43 @@
+from __future__ import annotations
+
+import pytest
+
+from fewlabel.handlers import TrainingState
+from fewlabel.inferers import ResizedSliceInferer
+from fewlabel.networks import UNet
+from fewlabel.switches import is_on, reads_switches
+from fewlabel.transforms import SliceAugmentationd
+
+
+class Scan:
+    @reads_switches
+    def __init__(self, name: str, flip: bool = True, *, sides: bool = False, count: int = 1) -> None:
+        self.given = (name, flip, sides, count)
+
+
+@pytest.mark.parametrize("word", ["false", "False", "FALSE", False])
+def test_a_word_for_false_is_false(word: bool | str) -> None:
+    assert not is_on(word)
+    assert Scan("a", word).given == ("a", False, False, 1)  # type: ignore[arg-type]
+
+
+def test_only_switches_are_read_as_such() -> None:
+    assert Scan("false", sides="true", count=0).given == ("false", True, True, 0)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("word", ["no", "", 2, None])
+def test_what_is_neither_is_refused_with_the_switchs_name(word: object) -> None:
+    with pytest.raises(ValueError, match=r"^flip: expected true or false, got "):
+        Scan("a", flip=word)  # type: ignore[arg-type]
+
+
+def test_a_missing_argument_is_missing_still() -> None:
+    with pytest.raises(TypeError, match="name"):
+        Scan()  # type: ignore[call-arg]
+
+
+def test_the_switches_of_the_documentation_read_words(tmp_path: object) -> None:
+    assert SliceAugmentationd((8, 8), flips="false").flips is False  # type: ignore[arg-type]
+    assert ResizedSliceInferer((8, 8), published="true").published is True  # type: ignore[arg-type]
+    assert TrainingState(f"{tmp_path}/state.pt", resume="false").resume is False  # type: ignore[arg-type]
+    assert sum(p.numel() for p in UNet(xavier_head="false").parameters()) == 1_813_764  # type: ignore[arg-type]
