@@ -34,7 +34,7 @@ def atrium(real_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return next(path.parent for path in folder.rglob("images") if path.is_dir())
 
 
-def _weigh(bundle: Path, num_classes: int, seed: int) -> None:
+def weigh(bundle: Path, num_classes: int, seed: int) -> None:
     """Write weights as a training of a few steps would: small ones, both students if the method has two."""
     import torch
 
@@ -42,8 +42,9 @@ def _weigh(bundle: Path, num_classes: int, seed: int) -> None:
 
     torch.manual_seed(seed)
     students = {"model.pt": UNet(num_classes=num_classes, norm="instance", xavier_head=True)}
-    if json.loads((bundle / "configs" / "inference.json").read_text())["peer_def"]:
-        students["model_peer.pt"] = SwinUnet(num_classes=num_classes, img_size=SIZE, head_kernel_size=3)
+    if peer := json.loads((bundle / "configs" / "inference.json").read_text())["peer_def"]:
+        head = peer.get("head_kernel_size", 1)
+        students["model_peer.pt"] = SwinUnet(num_classes=num_classes, img_size=SIZE, head_kernel_size=head)
     (bundle / "models").mkdir()
     for file, student in students.items():
         torch.save(student.state_dict(), bundle / "models" / file)
@@ -58,7 +59,7 @@ def _packed(num_classes: int, folder: Path) -> Path:
     for seed, name in enumerate(("mcsc", "supervised")):
         bundle = folder / name
         shutil.copytree(ROOT / "bundles" / name, bundle, ignore=shutil.ignore_patterns("models", "eval"))
-        _weigh(bundle, num_classes, seed)
+        weigh(bundle, num_classes, seed)
         train = json.loads((bundle / "configs" / "train.json").read_text())
         train["num_classes"], train["demo"]["steps_per_epoch"] = num_classes, 2
         (bundle / "configs" / "train.json").write_text(json.dumps(train))
