@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -65,7 +66,9 @@ class MaskPredictor(nn.Module):
 
     def embed(self, pixels: Tensor) -> Tensor:
         """(B, C_p, *spatial) -> unit vectors (B, e, *spatial)."""
-        return F.normalize(self.pixels(pixels).float(), dim=1)
+        # channels last: depthwise convolutions of volumes are several times faster, and voxels are rows without a copy
+        laid_out = pixels.contiguous(memory_format=torch.channels_last_3d)
+        return F.normalize(self.pixels(laid_out).float(), dim=1)
 
     def kernels(self, queries: Tensor) -> Tensor:
         """(B, C_q, N) -> (B, N, e)."""
