@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import locale
 import os
 import tarfile
 from collections.abc import Callable, Sequence
@@ -73,7 +74,10 @@ def write_series() -> Callable[..., Path]:
                 image.SetMetaData(tag, value)
             file = folder / f"{uid}_{(k * 7 + 3) % 11:02d}_{k}.dcm"
             writer.SetFileName(str(file))
+            speech = locale.setlocale(locale.LC_ALL)
             writer.Execute(image)
+            # writing DICOM leaves the process in the locale "C", in which Python reads files as ASCII
+            locale.setlocale(locale.LC_ALL, speech)
             file.rename(file.with_suffix(ending))
         return folder
 
