@@ -76,7 +76,7 @@ def test_uncertainty_needs_a_second_student_and_bundles_that_have_one_tell_it(
     trained: Trained, scans: Path, tmp_path: Path
 ) -> None:
     file, out = scans / "one.nii.gz", tmp_path / "out"
-    if "peer_def" not in read_json(config(trained.bundle, "inference")):
+    if read_json(config(trained.bundle, "inference"))["peer_def"] is None:
         with pytest.raises(RuntimeError) as error:
             segment(trained, file, out, uncertainty="true")
         assert "this bundle trains one; leave --uncertainty out" in str(error.value.__cause__)
