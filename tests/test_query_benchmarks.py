@@ -49,7 +49,7 @@ def test_three_ways_to_convolve_give_the_same_and_gradients_too(load) -> None:
 def test_the_parts_of_a_step_are_all_named(load) -> None:
     uxnet = load("uxnet")
     torch.manual_seed(0)
-    network = uxnet.DKUXNet(dims=(4, 4, 4, 4), depths=(1, 1, 1, 1), width=8, embedding=8, feed_forward=8)
+    network = uxnet.DKUXNet(channels=2, depths=(1, 1, 1, 1), width=8, embedding=8, feed_forward=8)
 
     seconds = uxnet.shares(network, torch.randn(1, 1, 32, 16, 16))
 

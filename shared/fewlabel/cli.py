@@ -88,22 +88,24 @@ def pack(
     print(pack_bundle(str(bundle), str(out), _truth("weights", weights), url, large_file_mb))
 
 
-def verify(bundle: str, run: bool | str = False) -> None:
-    """Check a bundle against what the model zoo and MONAI Label need: print a table, with a cure below each fault.
-
-    Exits with 1 when a check fails, with 2 when the command cannot run or refuses a zip.
+def export(
+    bundle: str, to: str, out: str | None = None, scan: str | None = None, checkpoint: str | None = None
+) -> None:
+    """Write a bundle's network as TorchScript or ONNX, if it gives the same on a scan.
 
     Args:
-        bundle: The bundle's name, folder or zip.
-        run: Also build its networks and workflows; this runs code of the bundle.
+        bundle: The bundle's name or folder.
+        to: The format: torchscript or onnx.
+        out: The new file; models/model.ts or models/model.onnx in the bundle when left out.
+        scan: A scan of the kind that the bundle is for; a synthetic heart when left out.
+        checkpoint: The weights; the bundle's models/model.pt when left out.
 
     """
-    from fewlabel.bundle.verify import verify_bundle
+    from fewlabel.bundle.export import export_bundle
 
-    report = verify_bundle(str(bundle), _truth("run", run))
-    print(report)
-    if not report.ok:
-        raise SystemExit(1)
+    print(
+        export_bundle(str(bundle), str(to), *(None if path is None else str(path) for path in (out, scan, checkpoint)))
+    )
 
 
 def embed(*names: str, out: str, model: str | None = None, template: str | None = None) -> None:
@@ -124,24 +126,22 @@ def embed(*names: str, out: str, model: str | None = None, template: str | None 
     print(save_embeddings(classes, str(out), model or CLIP, template or TEMPLATE))
 
 
-def export(
-    bundle: str, to: str, out: str | None = None, scan: str | None = None, checkpoint: str | None = None
-) -> None:
-    """Write a bundle's network as TorchScript or ONNX, if it gives the same on a scan.
+def verify(bundle: str, run: bool | str = False) -> None:
+    """Check a bundle against what the model zoo and MONAI Label need: print a table, with a cure below each fault.
+
+    Exits with 1 when a check fails, with 2 when the command cannot run or refuses a zip.
 
     Args:
-        bundle: The bundle's name or folder.
-        to: The format: torchscript or onnx.
-        out: The new file; models/model.ts or models/model.onnx in the bundle when left out.
-        scan: A scan of the kind that the bundle is for; a synthetic heart when left out.
-        checkpoint: The weights; the bundle's models/model.pt when left out.
+        bundle: The bundle's name, folder or zip.
+        run: Also build its networks and workflows; this runs code of the bundle.
 
     """
-    from fewlabel.bundle.export import export_bundle
+    from fewlabel.bundle.verify import verify_bundle
 
-    print(
-        export_bundle(str(bundle), str(to), *(None if path is None else str(path) for path in (out, scan, checkpoint)))
-    )
+    report = verify_bundle(str(bundle), _truth("run", run))
+    print(report)
+    if not report.ok:
+        raise SystemExit(1)
 
 
 def _truth(name: str, value: bool | str) -> bool:

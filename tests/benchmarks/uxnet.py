@@ -110,7 +110,7 @@ def main(arguments: list[str] | None = None) -> None:
     options = parser.parse_args(arguments)
     device = checked_device(options.device)
     torch.manual_seed(0)
-    network = DKUXNet(dims=[options.width * 2**stage for stage in range(4)]).to(device)
+    network = DKUXNet(channels=options.width).to(device)
     seconds = shares(network, torch.randn(options.batch, 1, *options.size, device=device))
     print(f"DK-UXNet, {options.width} channels, {options.batch} x {options.size}, {machine(device)}")
     print(f"{'seconds':>10}{'share':>8}  part of a training step")

@@ -9,10 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
 from monai.bundle import ConfigWorkflow
 
 ROOT = Path(__file__).parents[2]
 BUNDLES = sorted(path.parents[1].name for path in (ROOT / "bundles").glob("*/configs/train.json"))
+# what `make test` trains; the others, whose files it reads all the same, are trained by `make test-slow`
+OFTEN_TRAINED = ("supervised", "mcsc", "vnet")
 # what makes a step of any method cheap; only the keys that a bundle has are set
 TINY = {
     "size": 64,
@@ -24,6 +27,17 @@ TINY = {
     "patch_sizes": {"1": 19, "8": 4},
     "bank_size": 400,
     "norm": "instance",
+    "lr_power": 0.9,
+    "dropout": 0.0,
+    "text": "orthonormal",
+}
+# the same for bundles that work on volumes
+TINY_VOLUMES = {
+    "size": [32, 32, 16],
+    "stride": [32, 32, 16],
+    "spacing": [4.4, 4.4, 4.4],
+    "channels": 4,
+    "lr_network": 0.1,
 }
 
 
@@ -57,12 +71,34 @@ def config(bundle: str | Path, name: str) -> Path:
     return ROOT / "bundles" / bundle / "configs" / f"{name}.json"
 
 
+def phantom_of(bundle: str | Path) -> str:
+    """The kind of phantom on which a bundle demonstrates itself."""
+    return read_json(config(bundle, "train"))["cohort"].get("phantom", "cardiac")
+
+
+def works_on_volumes(bundle: str | Path) -> bool:
+    """Whether a bundle's network sees volumes, not slices."""
+    image = read_json(config(bundle, "metadata"))["network_data_format"]["inputs"]["image"]
+    return len(image["spatial_shape"]) == 3
+
+
+def classes_of(bundle: str | Path) -> int:
+    return read_json(config(bundle, "train"))["num_classes"]
+
+
+def example(bundle: str | Path, number: int = 1) -> torch.Tensor:
+    """Images of the size that the tiny settings train at."""
+    shape = (32, 32, 16) if works_on_volumes(bundle) else (64, 64)
+    return torch.rand(number, 1, *shape, generator=torch.Generator().manual_seed(0))
+
+
 def tiny(bundle: str, **changes: Any) -> dict[str, Any]:
     """Overrides that shrink the paper's and the demo's settings."""
     settings = read_json(config(bundle, "train"))
     overrides: dict[str, Any] = {"num_workers": 0}
     for block in ("paper", "demo"):
-        known = {key: value for key, value in {**TINY, **changes}.items() if key in settings[block]}
+        small = {**TINY, **(TINY_VOLUMES if works_on_volumes(bundle) else {}), **changes}
+        known = {key: value for key, value in small.items() if key in settings[block]}
         if settings[block]["unlabeled_batch_size"] == 0:
             known.pop("unlabeled_batch_size")
         if settings[block]["norm"] == "layer":  # the same for any batch already

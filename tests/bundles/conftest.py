@@ -1,10 +1,12 @@
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from bundle_runs import BUNDLES, Trained, places, run, tiny, tree, undisturbed, working_in
+from bundle_runs import BUNDLES, OFTEN_TRAINED, Trained, phantom_of, places, run, tiny, tree, undisturbed, working_in
+
+from fewlabel.data.phantom import write_phantom
 
 
 @pytest.fixture(autouse=True)
@@ -13,10 +15,32 @@ def _undisturbed() -> Iterator[None]:
         yield
 
 
-@pytest.fixture(scope="session", params=BUNDLES)
-def trained(request: pytest.FixtureRequest, phantom: Path, tmp_path_factory: pytest.TempPathFactory) -> Trained:
+@pytest.fixture(scope="session")
+def phantoms(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """Six synthetic cases of a kind: four for training, one for validation, one for the test. Read only."""
+    folder = tmp_path_factory.mktemp("phantoms")
+    return lambda kind: write_phantom(folder / kind, kind, cases=6)
+
+
+@pytest.fixture
+def phantom(request: pytest.FixtureRequest, phantoms: Callable[[str], Path]) -> Path:
+    """The phantom that the bundle under test is for."""
+    for name, kind in (("trained", lambda found: phantom_of(found.bundle)), ("bundle", phantom_of)):
+        if name in request.fixturenames:
+            return phantoms(kind(request.getfixturevalue(name)))
+    return phantoms("cardiac")
+
+
+_TRAINED = [pytest.param(name, marks=[] if name in OFTEN_TRAINED else pytest.mark.slow) for name in BUNDLES]
+
+
+@pytest.fixture(scope="session", params=_TRAINED)
+def trained(
+    request: pytest.FixtureRequest, phantoms: Callable[[str], Path], tmp_path_factory: pytest.TempPathFactory
+) -> Trained:
     """Every bundle, trained for two epochs of eight steps on two labeled scans and two unlabeled ones."""
     bundle, folder = request.param, tmp_path_factory.mktemp(request.param)
+    phantom = phantoms(phantom_of(bundle))
     elsewhere = tmp_path_factory.mktemp("elsewhere")
     before = tree(phantom)
     with working_in(elsewhere):

@@ -273,7 +273,7 @@ def test_a_readme_names_only_options_that_exist(bundle: str) -> None:
         known |= set(leaves(read_json(path)))
     named = set(re.findall(r"(?<![\w-])--([a-z_]\w*(?:#\w+)*)", text))
     assert named
-    unknown = named - known - {"ckpt_file", "config_file", "filepath", "nproc_per_node", "tracking"}
+    unknown = named - known - {"ckpt_file", "config_file", "filepath", "margin", "nproc_per_node", "out", "tracking"}
     assert {option for option in unknown if not is_argument(option, config(bundle, "train"))} == set()
 
 

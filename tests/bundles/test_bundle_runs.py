@@ -14,7 +14,10 @@ from bundle_runs import (
     BUNDLES,
     ROOT,
     Trained,
+    classes_of,
     config,
+    example,
+    phantom_of,
     places,
     read_json,
     run,
@@ -63,12 +66,11 @@ def test_training_writes_nowhere_else(trained: Trained) -> None:
 
 def test_training_used_the_unlabeled_scans_but_never_their_labels(trained: Trained) -> None:
     parser = trained.workflow.parser
-    assert [item["volume"] for item in parser.get_parsed_content("train#dataset").data] == [
-        "cardiac_000",
-        "cardiac_001",
-    ]
+    kind = phantom_of(trained.bundle)
+    labeled = parser.get_parsed_content("train#dataset")
+    assert [item["volume"] for item in labeled.data] == [f"{kind}_000", f"{kind}_001"]
     unlabeled = parser.get_parsed_content("train#unlabeled_dataset")
-    assert [item["volume"] for item in unlabeled.data] == ["cardiac_002", "cardiac_003"]
+    assert [item["volume"] for item in unlabeled.data] == [f"{kind}_002", f"{kind}_003"]
     assert not any("label" in item for item in unlabeled.data)
 
 
@@ -107,10 +109,12 @@ def test_evaluation_and_inference_give_the_same_segmentation(
         evaluated = nib.load(tmp_path / "eval" / "predictions" / "best" / file.name)
         assert segmentation.shape == image.shape
         assert np.allclose(segmentation.affine, image.affine, atol=1e-5)
-        assert set(np.unique(segmentation.dataobj)) <= {0, 1, 2, 3}
+        assert set(np.unique(segmentation.dataobj)) <= set(range(classes_of(trained.bundle)))
         assert np.array_equal(np.asarray(segmentation.dataobj), np.asarray(evaluated.dataobj))
     rows = (tmp_path / "eval" / "scores.csv").read_text().splitlines()
-    assert len(rows) == 1 + 2 * 2 * 3, "a row per checkpoint, protocol and class, for one volume"
+    assert len(rows) == 1 + 2 * 2 * (classes_of(trained.bundle) - 1), (
+        "a row per checkpoint, protocol and class, for one volume"
+    )
 
 
 def test_the_network_keeps_what_the_metadata_promises(trained: Trained) -> None:
@@ -140,7 +144,7 @@ def test_the_exported_network_computes_the_same(trained: Trained, tmp_path: Path
     exported = torch.jit.load(tmp_path / "model.ts").eval()
     network = trained.workflow.parser.get_parsed_content("network")
     network.load_state_dict(torch.load(trained.checkpoint, weights_only=True))
-    image = torch.rand(1, 1, 64, 96, generator=torch.Generator().manual_seed(0))
+    image = example(trained.bundle)
     with torch.no_grad():
         torch.testing.assert_close(exported(image), network.eval()(image))
 
@@ -224,12 +228,13 @@ def test_all_scans_labeled_or_one_of_each_is_enough(
     bundle: str, labeled: int, unlabeled: int, phantom: Path, tmp_path: Path
 ) -> None:
     data = shutil.copytree(phantom, tmp_path / "data")
-    names = [f"cardiac_{index:03d}" for index in range(labeled + unlabeled)]
+    cases = [f"{phantom_of(bundle)}_{index:03d}" for index in range(6)]
+    names = cases[: labeled + unlabeled]
     splits = {
         "labeled": names[:labeled],
         "unlabeled": names[labeled:],
-        "validation": ["cardiac_004"],
-        "test": ["cardiac_005"],
+        "validation": cases[4:5],
+        "test": cases[5:],
     }
     (data / "splits.json").write_text(json.dumps(splits))
     made = run(bundle, "train", dataset_dir=str(data), **places(tmp_path), **tiny(bundle, steps=2, steps_per_epoch=1))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from bundle_runs import BUNDLES, ROOT, config, leaves, read_json
+from bundle_runs import BUNDLES, ROOT, config, leaves, read_json, works_on_volumes
 from monai.bundle import ConfigParser
 
 SAME_STANZAS = (
@@ -15,21 +15,32 @@ SAME_STANZAS = (
     "ckpt_dir",
     "demo_dir",
     "settings",
-    "cohort",
     "labels",
     "device",
     "network",
     "method",
+    "train#dataloader",
+    "train#trainer",
+    "validate#dataset",
+    "validate#postprocessing",
+    "validate#key_metric",
+    "validate#evaluator",
+    "run",
+)
+# the same in all bundles for slices, and in all for volumes
+SAME_IN_A_FAMILY = (
+    "cohort",
     "train#preprocessing",
     "train#augmentation",
     "train#dataset",
     "train#unlabeled_dataset",
-    "train#dataloader",
     "train#handlers",
-    "train#trainer",
     "validate",
-    "run",
 )
+FAMILIES = {
+    "supervised": [bundle for bundle in BUNDLES if not works_on_volumes(bundle)],
+    "vnet": [bundle for bundle in BUNDLES if works_on_volumes(bundle)],
+}
 # what inference.json must say of a method's own networks
 OWN_INFERENCE = ("bundle_root", "trained", "network_def", "peer_def", "peer_checkpoint")
 
@@ -39,17 +50,46 @@ def without_peer(handlers: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return [{key: value for key, value in handler.items() if key != "peer"} for handler in handlers]
 
 
-@pytest.mark.parametrize("stanza", SAME_STANZAS)
-def test_what_all_methods_share_is_the_same_in_all_bundles(stanza: str) -> None:
-    found = {bundle: leaves(read_json(config(bundle, "train")))[stanza] for bundle in BUNDLES}
+def without_strong_view(augmentation: dict[str, Any]) -> dict[str, Any]:
+    """A method of two views makes the second one from what all methods see."""
+    transforms = augmentation.get("transforms", [])
+    shared = [transform for transform in transforms if transform["_target_"] != "fewlabel.transforms.StrongViewd"]
+    return {**augmentation, "transforms": shared} if transforms else augmentation
+
+
+def stanzas(bundles: list[str], stanza: str) -> dict[str, Any]:
+    found = {bundle: leaves(read_json(config(bundle, "train")))[stanza] for bundle in bundles}
     if stanza == "train#handlers":
         found = {bundle: without_peer(handlers) for bundle, handlers in found.items()}
+    if stanza == "train#augmentation":
+        found = {bundle: without_strong_view(augmentation) for bundle, augmentation in found.items()}
+    return found
+
+
+@pytest.mark.parametrize("stanza", SAME_STANZAS)
+def test_what_all_methods_share_is_the_same_in_all_bundles(stanza: str) -> None:
+    found = stanzas(BUNDLES, stanza)
     assert all(value == found["supervised"] for value in found.values())
 
 
-def test_inference_differs_in_a_methods_own_networks_only() -> None:
-    found = [read_json(config(bundle, "inference")) for bundle in BUNDLES]
+@pytest.mark.parametrize("baseline", FAMILIES)
+@pytest.mark.parametrize("stanza", SAME_IN_A_FAMILY)
+def test_what_a_family_shares_is_the_same_as_in_its_baseline(baseline: str, stanza: str) -> None:
+    found = stanzas(FAMILIES[baseline], stanza)
+    assert all(value == found[baseline] for value in found.values())
+
+
+@pytest.mark.parametrize("baseline", FAMILIES)
+def test_inference_differs_in_a_methods_own_networks_only(baseline: str) -> None:
+    found = [read_json(config(bundle, "inference")) for bundle in FAMILIES[baseline]]
     shared = [{key: value for key, value in one.items() if key not in OWN_INFERENCE} for one in found]
+    assert all(one == shared[0] for one in shared)
+
+
+def test_between_families_inference_differs_in_what_happens_to_images_only() -> None:
+    own = {*OWN_INFERENCE, "preprocessing", "inferer"}
+    found = [read_json(config(bundle, "inference")) for bundle in FAMILIES]
+    shared = [{key: value for key, value in one.items() if key not in own} for one in found]
     assert all(one == shared[0] for one in shared)
 
 

@@ -105,7 +105,7 @@ def test_the_weak_view_alone_can_be_supervised() -> None:
 def test_trains_dk_uxnet_in_every_parameter(unlabeled: int) -> None:
     torch.manual_seed(0)
     network = DKUXNet(
-        dims=(4, 4, 4, 4), depths=(1, 1, 1, 1), width=8, embedding=8, feed_forward=8, layers_per_stride=1
+        channels=2, depths=(1, 1, 1, 1), width=8, embedding=8, feed_forward=8, layers_per_stride=1
     )  # fmt: skip
     method = QueryConsistency(network)
 

@@ -7,12 +7,12 @@ import torch
 
 from fewlabel.networks import DKUXNet
 
-SMALL: dict[str, Any] = {"dims": (4, 8, 8, 8), "depths": (1, 1, 1, 1), "width": 16, "embedding": 16, "feed_forward": 8}
+SMALL: dict[str, Any] = {"channels": 4, "depths": (1, 1, 1, 1), "width": 16, "embedding": 16, "feed_forward": 8}
 
 
 def small(**options: Any) -> DKUXNet:
     torch.manual_seed(0)
-    return DKUXNet(**SMALL, **options)
+    return DKUXNet(**{**SMALL, **options})
 
 
 def count(**options: Any) -> int:
@@ -98,6 +98,7 @@ def test_refuses_images_that_do_not_fit(shape: tuple[int, ...], message: str) ->
         ({"queries_per_class": (4, 4, 4)}, "one for each of the 2 classes"),
         ({"num_classes": 1}, "at least 2, got 1"),
         ({"layers_per_stride": 0}, "layers_per_stride must be at least 1"),
+        ({"channels": 0}, "channels must be at least 1, got 0"),
     ],
 )
 def test_refuses_arguments_out_of_range(options: dict[str, Any], message: str) -> None:
@@ -105,6 +106,10 @@ def test_refuses_arguments_out_of_range(options: dict[str, Any], message: str) -
         small(**options)
 
 
-def test_needs_four_stages() -> None:
-    with pytest.raises(ValueError, match=r"four entries, one per stage, got \(4, 8\)"):
-        DKUXNet(dims=(4, 8), depths=(1, 1))
+def test_the_queries_widths_follow_the_channels() -> None:
+    with torch.device("meta"):
+        network = DKUXNet(channels=12)
+
+    assert network.queries.shape[0] == 64
+    assert network.kmax[0].predictor.queries[0].out_channels == 32
+    assert network.kmax[0].feed_forward[0][0].out_channels == 512

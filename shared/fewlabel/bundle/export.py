@@ -90,7 +90,7 @@ def export_bundle(
     weights = root / "models" / "model.pt" if checkpoint is None else Path(checkpoint)
     config = _config(root, weights)
     network: nn.Module = load_network(config.get_parsed_content("network_def"), weights).cpu().eval()
-    image = _image(config, scan)
+    image = _image(config, scan, _phantom(root))
     inferer: Callable[[Tensor, Forward], Tensor] = config.get_parsed_content("inferer")
     with torch.no_grad():
         shape = _seen(inferer, image)
@@ -132,12 +132,19 @@ def _config(root: Path, weights: Path) -> ConfigParser:
     return parser
 
 
-def _image(config: ConfigParser, scan: str | os.PathLike[str] | None) -> Tensor:
-    """Return the preprocessed scan (1, C, *spatial)."""
+def _phantom(root: Path) -> str:
+    """Return the kind of phantom that a bundle demonstrates itself on."""
+    train = root / "configs" / "train.json"
+    cohort = ConfigParser.load_config_file(str(train)).get("cohort", {}) if train.is_file() else {}
+    return str(cohort.get("phantom", "cardiac"))
+
+
+def _image(config: ConfigParser, scan: str | os.PathLike[str] | None, kind: str) -> Tensor:
+    """Return the preprocessed scan (1, C, *spatial), of a phantom where none is given."""
     preprocessing = config.get_parsed_content("preprocessing")
     with tempfile.TemporaryDirectory() as folder:
         if scan is None:
-            scan = write_phantom(Path(folder) / "phantom", "cardiac", cases=3) / "imagesTs" / "cardiac_002.nii.gz"
+            scan = write_phantom(Path(folder) / "phantom", kind, cases=3) / "imagesTs" / f"{kind}_002.nii.gz"
         image: Tensor = preprocessing({"image": str(scan)})["image"]
     return image[None]
 

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from fewlabel.losses import mutual_consistency
 from fewlabel.methods.base import Batch, Method, labeled_part, unlabeled_images
+from fewlabel.switches import reads_switches
 
 
 class MutualConsistency(Method):
@@ -31,6 +32,7 @@ class MutualConsistency(Method):
         ValueError: the network shows one prediction only.
     """
 
+    @reads_switches
     def __init__(self, network: nn.Module, temperature: float = 0.1, detach: bool = False) -> None:
         super().__init__()
         if not hasattr(network, "outputs"):

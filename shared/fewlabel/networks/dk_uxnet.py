@@ -47,12 +47,13 @@ class DKUXNet(nn.Module):
         num_classes: K, background included.
         queries_per_class: queries in the group of each class, one number for all or one per class; the paper does not
             say. The released code for tumors has 16 of background, 4 of the organ and 12 (later 108) of the tumor.
-        dims: channels of the encoder's stages; the bottleneck has twice the last.
+        channels: of the encoder's first stage; they double with each of the three others and the bottleneck.
         depths: blocks of the encoder's stages.
         layers_per_stride: k-means layers at each of the three strides.
-        width: channels of the queries and of the spaces in which they meet voxels.
-        embedding: channels in which voxels and queries are compared.
-        feed_forward: hidden channels of the queries' feed-forward networks.
+        width: channels of the queries and of the spaces in which they meet voxels, a multiple of 8; by default in the
+            released proportion to ``channels``, 256 to 48.
+        embedding: channels in which voxels and queries are compared, a multiple of 8; by default 128 to 48.
+        feed_forward: hidden channels of the queries' feed-forward networks; by default 2048 to 48.
         joint_classifier: classify all queries by one network that sees them together, as the released code does,
             instead of each by itself, as the paper says.
         norm_momentum: of the running averages of the queries' and masks' batch norms; a training of few steps needs
@@ -66,7 +67,7 @@ class DKUXNet(nn.Module):
         ValueError: an argument is out of range.
 
     Example:
-        >>> network = DKUXNet(dims=(4, 8, 8, 8), depths=(1, 1, 1, 1), width=16, embedding=16, feed_forward=16)
+        >>> network = DKUXNet(channels=6, depths=(1, 1, 1, 1))
         >>> network(torch.zeros(2, 1, 32, 32, 32)).shape
         torch.Size([2, 2, 32, 32, 32])
 
@@ -78,22 +79,26 @@ class DKUXNet(nn.Module):
         in_channels: int = 1,
         num_classes: int = 2,
         queries_per_class: int | Sequence[int] = 16,
-        dims: Sequence[int] = (48, 96, 192, 384),
+        channels: int = 48,
         depths: Sequence[int] = (2, 2, 2, 2),
         layers_per_stride: int = 2,
-        width: int = 256,
-        embedding: int = 128,
-        feed_forward: int = 2048,
+        width: int | None = None,
+        embedding: int | None = None,
+        feed_forward: int | None = None,
         joint_classifier: bool = False,
         norm_momentum: float = 0.01,
         layer_scale: float = 1e-6,
     ) -> None:
         super().__init__()
         groups = _groups(queries_per_class, num_classes)
-        if len(dims) != 4:
-            raise ValueError(f"dims needs four entries, one per stage, got {tuple(dims)}")
+        if channels < 1:
+            raise ValueError(f"channels must be at least 1, got {channels}")
         if layers_per_stride < 1:
             raise ValueError(f"layers_per_stride must be at least 1, got {layers_per_stride}")
+        dims = [channels * 2**stage for stage in range(4)]
+        width = max(8, channels * 2 // 3 * 8) if width is None else width
+        embedding = max(8, channels // 3 * 8) if embedding is None else embedding
+        hidden = channels * 128 // 3 if feed_forward is None else feed_forward
         self.in_channels, self.num_classes, self.groups, self.stride = in_channels, num_classes, groups, 16
         self.joint_classifier = joint_classifier
         self.encoder = UXNetEncoder(in_channels, dims, depths, layer_scale)
@@ -111,8 +116,8 @@ class DKUXNet(nn.Module):
         nn.init.trunc_normal_(self.queries)
         self.layers_per_stride = layers_per_stride
         self.kmax = nn.ModuleList(
-            KMaxLayer(channels, width, width, embedding, feed_forward=feed_forward, momentum=norm_momentum)
-            for channels in widths[3:0:-1]
+            KMaxLayer(pixel_channels, width, width, embedding, feed_forward=hidden, momentum=norm_momentum)
+            for pixel_channels in widths[3:0:-1]
             for _ in range(layers_per_stride)
         )
         self.mask_queries = unit(width, width, 1, norm_momentum)

@@ -5,5 +5,6 @@ from fewlabel.transforms.checks import CheckCased
 from fewlabel.transforms.loading import LoadCased
 from fewlabel.transforms.reading import SimpleITKReader
 from fewlabel.transforms.resampling import Resampled
+from fewlabel.transforms.strong_view import StrongViewd
 
-__all__ = ["CheckCased", "LoadCased", "Resampled", "SimpleITKReader", "SliceAugmentationd"]
+__all__ = ["CheckCased", "LoadCased", "Resampled", "SimpleITKReader", "SliceAugmentationd", "StrongViewd"]
