@@ -71,6 +71,12 @@ def test_without_a_dataset_the_phantom_is_written_and_demonstrated(tmp_path: Pat
         _ = BundleCohort(tmp_path / "demo", tmp_path / "demo", labeled_cases=0).labeled
 
 
+def test_a_bundle_for_volumes_demonstrates_itself_on_another_phantom(small_demo: None, tmp_path: Path) -> None:
+    cohort = BundleCohort(tmp_path, tmp_path, num_classes=2, phantom="atrium")
+    assert [item["volume"] for item in cohort.labeled] == ["atrium_000", "atrium_001", "atrium_002"]
+    assert cohort.names(cohort.labeled) == {0: "background", 1: "left atrium"}
+
+
 def test_a_hosts_items_meet_neither_demo_settings_nor_the_phantom(dataset: Path, tmp_path: Path) -> None:
     # MONAI Label sets no dataset_dir, and puts labeled items of its own in place of ours
     cohort = BundleCohort(tmp_path / "demo", tmp_path / "demo")

@@ -72,7 +72,8 @@ def test_the_zip_holds_the_bundle_and_the_whole_package_beside_its_configs(bundl
     package = Path(fewlabel.__file__).parent
     sources = {f"tiny/fewlabel/{path.relative_to(package).as_posix()}" for path in package.rglob("*.py")}
     own = {"LICENSE", "configs/inference.json", "configs/metadata.json", "docs/README.md", "models/model.json"}
-    data = {"tiny/fewlabel/py.typed", "tiny/fewlabel/data/splits/acdc.json"}
+    splits = {f"tiny/fewlabel/data/splits/{name}.json" for name in ("acdc", "la", "pancreas")}
+    data = {"tiny/fewlabel/py.typed", *splits}
     assert {*sources, *data, *(f"tiny/{name}" for name in own), "tiny/models/model.pt"} == set(names)
 
 

@@ -105,7 +105,8 @@ def test_two_processes_train_evaluate_and_write_once(tmp_path: Path) -> None:
     assert output.count("epoch 3/3") == 1
     assert len(list(tmp_path.glob("events.out.tfevents.*"))) == 1
     assert {path.name for path in (tmp_path / "models").iterdir()} == {
-        "model.json", "model.pt", "model_last.json", "model_last.pt", "training_state.pt",
+        "model.json", "model.pt", "model_last.json", "model_last.pt", "model_peer.pt", "model_peer_last.pt",
+        "training_state.pt",
     }  # fmt: skip
     assert [record["epoch"] for record in read_history(tmp_path / "history.jsonl")] == [1, 2, 3]
     # 4 volumes, 3 classes, 2 checkpoints, 2 protocols
