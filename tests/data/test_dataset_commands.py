@@ -45,7 +45,7 @@ def test_acdc_from_the_command_line_is_a_cohort_of_patients(tmp_path: Path) -> N
 
 
 def test_what_a_user_got_wrong_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert "the known phantoms are cardiac" in error_of(["phantom", "liver", str(tmp_path / "new")], capsys)
+    assert "the known phantoms are atrium, cardiac" in error_of(["phantom", "liver", str(tmp_path / "new")], capsys)
     (tmp_path / "scan.nii").touch()
     assert "is not a phantom cohort" in error_of(["phantom", "cardiac", str(tmp_path)], capsys)
     assert "the known ones are acdc" in error_of(["prepare", "brats", str(tmp_path), "out"], capsys)

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from la_forms import FORMS, NAMES, SPACING, TEST, TRAINING, VALIDATION, challenge, nifti, quiet, scan
 
+from fewlabel.cli import main
 from fewlabel.data import Cohort
 from fewlabel.data.left_atrium import LEFT_ATRIUM, find_la, prepare_la
 
@@ -113,3 +114,15 @@ def test_a_folder_without_the_challenge_is_an_error(there: bool, message: str, t
 def test_the_same_folder_for_both_is_an_error(raw: Path) -> None:
     with pytest.raises(ValueError, match="raw and out are the same folder"):
         prepare_la(raw, raw, allow_missing=True, report=quiet)
+
+
+def test_the_command_passes_the_margin_on_and_refuses_one_for_acdc(
+    raw: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for margin, region in (("3", "from the label, margin 3"), ("none", "whole")):
+        out = tmp_path / margin
+        main(["prepare", "la", str(raw), str(out), "--allow_missing", "true", "--margin", margin])
+        assert json.loads((out / "manifest.json").read_text())["region"] == region
+    with pytest.raises(SystemExit):
+        main(["prepare", "acdc", str(raw), str(tmp_path / "acdc"), "--margin", "3"])
+    assert "margin is for la and pancreas" in capsys.readouterr().err
