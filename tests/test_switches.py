@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from fewlabel.handlers import TrainingState
@@ -29,6 +31,15 @@ def test_only_switches_are_read_as_such() -> None:
 def test_what_is_neither_is_refused_with_the_switchs_name(word: object) -> None:
     with pytest.raises(ValueError, match=r"^flip: expected true or false, got "):
         Scan("a", flip=word)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(("given", "read"), [("null", None), (None, None), (8, 8), ("off", "off")])
+def test_null_is_none_where_none_may_stand(given: object, read: object) -> None:
+    @reads_switches
+    def sizes(side: int | None, name: str = "null", part: Path | None = None) -> tuple[object, ...]:
+        return side, name, part
+
+    assert sizes(given) == (read, "null", None)  # type: ignore[arg-type]
 
 
 def test_a_missing_argument_is_missing_still() -> None:

@@ -1,4 +1,4 @@
-"""Switches on a command line are words: ``--key false`` reaches a config as the word "false", which counts as true."""
+"""On a command line ``--key false`` and ``--key null`` reach a config as words, of which any counts as true."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ def is_on(switch: bool | str) -> bool:
 
 
 def reads_switches(function: Callable[P, R]) -> Callable[P, R]:
-    """Let a function understand words for those of its arguments that are annotated as ``bool``.
+    """Let a function read the words true and false where an argument is a ``bool``, and null where it may be None.
 
-    For what people set on a command line, as ``--train#augmentation#flips false``.
+    For what people set on a command line, as ``--train#augmentation#flips false``, in the words of the config files.
 
     Raises:
         ValueError: such an argument is neither true nor false; the message names it.
@@ -39,9 +39,16 @@ def reads_switches(function: Callable[P, R]) -> Callable[P, R]:
     ...     return flip
     >>> flips(), flips("false"), flips(flip=False)
     (True, False, False)
+    >>> @reads_switches
+    ... def size(side: int | None = 8) -> int | None:
+    ...     return side
+    >>> size(), size("null")
+    (8, None)
     """
     signature = inspect.signature(function)
-    switches = [name for name, parameter in signature.parameters.items() if parameter.annotation in (bool, "bool")]
+    annotations = {name: parameter.annotation for name, parameter in signature.parameters.items()}
+    switches = [name for name, annotation in annotations.items() if annotation in (bool, "bool")]
+    optional = [name for name, annotation in annotations.items() if "None" in str(annotation).split(" | ")]
 
     @functools.wraps(function)
     def reading(*args: P.args, **kwargs: P.kwargs) -> R:
@@ -52,6 +59,7 @@ def reads_switches(function: Callable[P, R]) -> Callable[P, R]:
                     given.arguments[name] = is_on(given.arguments[name])
                 except ValueError as error:
                     raise ValueError(f"{name}: {error}") from None
+        given.arguments.update({name: None for name in optional if given.arguments.get(name) == "null"})
         return function(*given.args, **given.kwargs)
 
     return reading
