@@ -12,7 +12,7 @@ WITH_TRANSFORMER = [bundle for bundle in BUNDLES if "transformer_def" in read_js
 
 
 def test_cross_teaching_and_its_successors_have_a_transformer() -> None:
-    assert {"cts", "mcsc"} <= set(WITH_TRANSFORMER)
+    assert {"cts", "mcsc", "mcsc_v2"} <= set(WITH_TRANSFORMER)
 
 
 @pytest.mark.parametrize("bundle", WITH_TRANSFORMER)

@@ -154,3 +154,20 @@ def test_attention_has_the_gradient_of_its_formula_with_padding_and_shift(positi
     x = torch.randn(1, 4, 5, 4, dtype=torch.float64, requires_grad=True)
     weight = layer.projection.query[0].conv.weight  # type: ignore[index, union-attr]
     assert torch.autograd.gradcheck(lambda x, _: layer(x), (x, weight))
+
+
+@pytest.mark.parametrize("arguments", [{}, {"shifted": True}, {"position_bias": True}], ids=str)
+@pytest.mark.parametrize("side", [3, 6, 7])  # one window, whole windows, padded windows
+def test_attention_is_one_call_of_pytorchs_scaled_dot_product(
+    side: int, arguments: dict[str, bool], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls = []
+    fused = torch.nn.functional.scaled_dot_product_attention
+
+    def note(*tensors: Tensor, **options: Tensor) -> Tensor:
+        calls.append(tensors)
+        return fused(*tensors, **options)
+
+    monkeypatch.setattr(torch.nn.functional, "scaled_dot_product_attention", note)
+    attention(**arguments)(torch.randn(1, side, side, 4, dtype=torch.float64))
+    assert len(calls) == 1

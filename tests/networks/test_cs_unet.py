@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from fewlabel.methods import MCSC, CrossTeaching
+from fewlabel.methods import MCSC, CrossTeaching, MCSCv2
 from fewlabel.networks import CSUNet, SwinUnet, UNet
 from fewlabel.networks.cs_blocks import CSBlock
 
@@ -214,7 +214,7 @@ def test_the_network_exports_to_onnx_with_a_free_batch_axis(tmp_path: Path) -> N
         torch.testing.assert_close(torch.from_numpy(session.run(None, {"image": x.numpy()})[0]), network(x))
 
 
-@pytest.mark.parametrize("method", [CrossTeaching, MCSC])
+@pytest.mark.parametrize("method", [CrossTeaching, MCSC, MCSCv2])
 def test_it_is_the_transformer_of_cross_teaching_and_its_successors(method: type[nn.Module]) -> None:
     network = small(head_kernel_size=3, pretrained_path=None)
     scales = {"patch_sizes": {1: 16, 8: 4}, "warmup": 0.0} if method is MCSC else {}
