@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+from collections import defaultdict
 from typing import Any
 
 import pytest
@@ -8,25 +9,47 @@ import torch
 from pixel_networks import build_mcsc_v2, contrast, make_batch
 from torch import Tensor
 
-from fewlabel.methods import CertainContrast, MCSCv2
+from fewlabel.methods import CertainContrast, MCSCv2, certain_contrast
+from fewlabel.methods.pixels import Guidance, Pixels
+from fewlabel.networks import ContrastProjector
+from fewlabel.sampling import class_bank
 
 CLASSES = 3
 ALL = {"num_anchors": 10**6, "num_keys": 10**6, "bank_size": 10**4, "bank_share": 1.0}
 
 
-class Memory:
-    """Keys of each class by stride, oldest first, as the thesis' banks."""
+class Ring:
+    """A bank of one class: places that are filled one after the other, then over again from the first."""
 
     def __init__(self) -> None:
-        self.keys: dict[tuple[int, int], list[tuple[Tensor, int]]] = {}
+        self.places: list[tuple[Tensor, int]] = []
+        self.turn = 0
+
+    def store(self, key: tuple[Tensor, int], size: int) -> None:
+        if len(self.places) < size:
+            self.places.append(key)
+        else:
+            self.places[self.turn] = key
+            self.turn = (self.turn + 1) % size
+
+
+class Memory:
+    """The banks by stride and class, as the thesis has them."""
+
+    def __init__(self) -> None:
+        self.rings: dict[tuple[int, int], Ring] = defaultdict(Ring)
 
 
 def oracle(  # noqa: C901 - one literal reading of the section, from top to bottom
     method: MCSCv2, batch: dict[str, Any], progress: float, memory: Memory, **switches: Any
 ) -> Tensor:
-    """Thesis section 5.3.2, pixel by pixel and anchor by anchor, from the whole projected maps; nothing is drawn."""
+    """Thesis section 5.3.2, pixel by pixel and anchor by anchor, from the whole projected maps; a draw takes the first.
+
+    N anchors, M keys, banks of ``size`` keys of which a step replaces ``quota``.
+    """
     on = {"background": True, "balanced": True, "certain_anchors": True, "ranked_negatives": True, "bank": True}
-    on |= {"cross": True, "center": "all", "low": 1, "high": 1, "h": 0.9, **switches}
+    on |= {"cross": True, "low": 1, "high": 1, "h": 0.9, "N": 10**6, "M": 10**6, "size": 10**4, "quota": 10**4}
+    on |= switches
     parts = [batch["labeled"]["image"]] + ([batch["unlabeled"]["image"]] if batch["unlabeled"] else [])
     images, truth = torch.cat(parts), batch["labeled"]["label"]
     students = [method.cnn, method.transformer]
@@ -74,15 +97,15 @@ def oracle(  # noqa: C901 - one literal reading of the section, from top to bott
                     negative = (not certain and place >= on["high"]) or (certain and place >= on["low"])
                 if negative:
                     fresh.append((v.detach().half().double() if on["bank"] else v.detach().double(), y))
-            store = memory.keys.setdefault((stride, c), [])
-            keys = (store + fresh) if on["bank"] else fresh
-            memory.keys[stride, c] = keys
+            for key in fresh[: on["quota"]] if on["bank"] else []:
+                memory.rings[stride, c].store(key, on["size"])
+            keys = (memory.rings[stride, c].places if on["bank"] else fresh)[: on["M"]]
             if not anchors or not keys or (c == 0 and not on["background"]):
                 continue
             center = torch.stack(anchors).double().mean(dim=0)
             center = center / center.norm()
             anchor_losses = []
-            for a in (a.double() for a in anchors):
+            for a in (a.double() for a in anchors[: on["N"]]):
                 z = torch.zeros((), dtype=torch.float64)
                 for j in set(range(CLASSES)) - {c}:
                     similar = [(a @ key / 0.1).exp() for key, y in keys if y == j]
@@ -145,6 +168,55 @@ def test_two_steps_of_the_contrast_and_their_gradient_equal_the_literal_algorith
                 assert ours is None or not ours.any()
             else:
                 torch.testing.assert_close(ours, theirs.to(ours.dtype), rtol=1e-3, atol=1e-4)
+
+
+def first(mask: Tensor, count: int) -> Tensor:
+    return mask.nonzero()[:count, 0]
+
+
+@pytest.mark.parametrize("bank", [True, False])
+def test_steps_around_the_end_of_small_banks_equal_the_literal_algorithm(
+    bank: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(certain_contrast, "draw", first)
+    monkeypatch.setattr(class_bank, "choose", lambda population, count, *_: torch.arange(min(population, count)))
+    # a step offers some 30 keys to a class; 7 places take 3 of them a step, and 5 of the places are compared with
+    method, memory = build(num_anchors=4, num_keys=5, bank_size=7 if bank else None, bank_share=0.5), Memory()
+    for step in range(4):
+        batch = make_batch(1, 1 + step % 2, 4, CLASSES)
+        expected = oracle(method, batch, step / 4, memory, N=4, M=5, size=7, quota=3, bank=bank)
+        assert contrast(method, batch, step / 4).item() == pytest.approx(expected.item(), rel=1e-4)
+    if bank:
+        stored = method.contrasts["1"].bank
+        assert stored.filled.tolist() == [7] * CLASSES
+        for number in range(CLASSES):
+            ring = memory.rings[1, number]
+            assert stored.position[number] == ring.turn > 0
+            assert stored.labels[number].tolist() == [y for _, y in ring.places]
+
+
+def test_with_all_unlabeled_pixels_uncertain_the_contrast_equals_the_literal_algorithm() -> None:
+    method, batch = build(uncertain_share=1.0), make_batch(1, 2, 4, CLASSES)
+    expected = oracle(method, batch, 0.0, Memory())
+
+    assert contrast(method, batch, 0.0).item() == pytest.approx(expected.item(), rel=1e-4)
+    assert 0 < expected.item() != oracle(method, batch, 1.0, Memory()).item()
+
+
+def test_where_nothing_is_mistaken_the_banks_stay_empty_and_the_contrast_is_zero_with_a_graph() -> None:
+    labels = torch.randint(CLASSES, (2, 4, 4), generator=torch.Generator().manual_seed(0))
+    known = torch.ones_like(labels, dtype=torch.bool)
+    probabilities = torch.full((2, CLASSES, 4, 4), 0.02).scatter(1, labels[:, None], 0.96)
+    maps = [torch.randn(1, channels, 4, 4, requires_grad=True) for channels in (5, 6)]
+    pixels = Pixels(*maps, ContrastProjector(5, 6, 8, 7), Guidance(probabilities, labels, known, known))
+    contrasted = CertainContrast(CLASSES, channels=7, **ALL)
+    value = contrasted(pixels)
+    value.backward()
+
+    assert contrasted._anchors(pixels).any(dim=0).all()
+    assert contrasted.bank.filled.tolist() == [0] * CLASSES
+    assert value.item() == 0
+    assert all(part.grad is not None and not part.grad.any() for part in maps)
 
 
 def test_the_switches_matter_in_these_tests() -> None:
