@@ -96,7 +96,10 @@ def test_between_families_inference_differs_in_what_happens_to_images_only() -> 
 @pytest.mark.parametrize("name", ["evaluate.json", "multi_gpu_train.json", "logging.conf"])
 def test_files_that_no_method_changes_are_the_same_in_all_bundles(name: str) -> None:
     texts = {
-        (ROOT / "bundles" / bundle / "configs" / name).read_text().replace(f"find_root('{bundle}')", "")
+        (ROOT / "bundles" / bundle / "configs" / name)
+        .read_text()
+        .replace(f"find_root('{bundle}')", "")
+        .replace('  "text": null,\n', "")  # weights bring their text along
         for bundle in BUNDLES
     }
     assert len(texts) == 1

@@ -1,6 +1,9 @@
 from __future__ import annotations
 
 import json
+import logging
+import shutil
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +47,58 @@ def test_each_name_becomes_the_projected_embedding_of_its_prompt(clip: Path) -> 
         with torch.no_grad():
             alone = model(**tokenizer([f"A pixel of a {name}."], return_tensors="pt")).text_embeds[0]
         torch.testing.assert_close(vector, alone, atol=1e-5, rtol=1e-4)
+
+
+def test_a_whole_clip_model_as_the_hub_has_it_gives_its_own_text_features(clip: Path, tmp_path: Path) -> None:
+    text = transformers.CLIPTextConfig.from_pretrained(clip).to_dict()
+    image = {"hidden_size": 16, "intermediate_size": 24, "projection_dim": 12, "num_hidden_layers": 1,
+             "num_attention_heads": 2, "image_size": 32, "patch_size": 16}  # fmt: skip
+    torch.manual_seed(1)
+    model = transformers.CLIPModel(
+        transformers.CLIPConfig(text_config=text, vision_config=image, projection_dim=12)
+    ).eval()
+    model.save_pretrained(tmp_path)
+    tokenizer = transformers.AutoTokenizer.from_pretrained(clip)
+    tokenizer.save_pretrained(tmp_path)
+
+    with torch.no_grad():
+        found = model.get_text_features(
+            **tokenizer([f"A pixel of a {n}." for n in NAMES], padding=True, return_tensors="pt")
+        )
+    expected = getattr(found, "pooler_output", found)  # a tensor before transformers 5
+    torch.testing.assert_close(embed_text(NAMES, tmp_path), expected)
+
+
+def test_damaged_weights_are_named(clip: Path, tmp_path: Path) -> None:
+    shutil.copytree(clip, tmp_path, dirs_exist_ok=True)
+    weights = tmp_path / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-50])
+
+    with pytest.raises(ValueError, match=rf"the weights of {tmp_path} are damaged .*download them again"):
+        embed_text(NAMES, tmp_path)
+
+
+def test_without_transformers_the_error_names_both_ways_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "transformers", None)
+
+    with pytest.raises(
+        ImportError, match=r"pip install fewlabel\[pretrained\]`, or run `fewlabel embed .*give the file"
+    ):
+        embed_text(NAMES)
+
+
+def test_vectors_that_know_nothing_of_language_are_announced(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.INFO):
+        text_embeddings("orthonormal", NAMES, 8)
+
+    assert "orthonormal vectors, which know nothing of language" in caplog.text
+
+
+def test_a_file_that_trainings_would_take_for_a_model_is_not_written(clip: Path, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"must end in \.pt, got .*text\.bin"):
+        save_embeddings(NAMES, tmp_path / "text.bin", clip)
+
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_another_template_gives_other_embeddings(clip: Path) -> None:

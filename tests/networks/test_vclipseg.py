@@ -46,6 +46,29 @@ def test_both_decoders_and_heads_see_one_prompted_map_and_inference_takes_the_fi
     assert shown.second.shape == (2, 3, 32, 48, 32)
     assert not torch.allclose(shown.first, shown.second)
     assert [tuple(p.shape) for p in shown.projections] == [(2, 8, 2, 3, 2)] * 2
+    with torch.no_grad():
+        prompted = network.prompts(network.encoder(x)[-1], network.text)
+        for head, found in zip(network.heads, shown.projections, strict=True):
+            assert torch.equal(head(prompted), found)
+
+
+def test_the_second_decoder_upsamples_trilinearly() -> None:
+    network, x = small(prompts=False, projections=False).eval(), torch.randn(1, 1, 32, 32, 32)
+    trilinear = VNet(channels=4, norm="instance", upsample="trilinear").eval()
+    trilinear.encoder.load_state_dict(network.encoder.state_dict())
+    trilinear.decoder.load_state_dict(network.second.state_dict())
+
+    with torch.no_grad():
+        assert torch.equal(network.outputs(x).second, trilinear(x))
+
+
+def test_without_prompts_and_projections_there_is_no_text_to_carry() -> None:
+    network = small(text="nobody/clip", prompts=False, projections=False)
+
+    assert network.text is None
+    assert "text" not in network.state_dict()
+    assert "text" in small(prompts=False).state_dict()
+    assert "text" in small(projections=False).state_dict()
 
 
 def test_the_text_matters_and_travels_with_the_weights() -> None:
@@ -83,9 +106,9 @@ def test_without_prompts_it_is_a_v_net() -> None:
     assert network.outputs(x).projections == []
 
 
-@pytest.mark.parametrize("prompts", [True, False])
-def test_compiles_to_torchscript(prompts: bool) -> None:
-    network, x = small(prompts=prompts).eval(), torch.randn(1, 1, 16, 32, 32)
+@pytest.mark.parametrize(("prompts", "projections"), [(True, True), (False, True), (False, False)])
+def test_compiles_to_torchscript(prompts: bool, projections: bool) -> None:
+    network, x = small(prompts=prompts, projections=projections).eval(), torch.randn(1, 1, 16, 32, 32)
 
     with torch.no_grad():
         torch.testing.assert_close(torch.jit.script(network)(x), network(x))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import pickle
 from collections.abc import Mapping, Sequence
@@ -16,6 +17,7 @@ from fewlabel.atomic import appearing
 CLIP = "openai/clip-vit-base-patch32"
 TEMPLATE = "A pixel of a {}."
 ORTHONORMAL = "orthonormal"
+_log = logging.getLogger(__name__)
 _ADVICE = (
     'Either run `fewlabel embed "left atrium" --model {model} --out text.pt` on a connected machine and give the file, '
     "or copy the model's folder here and give the folder."
@@ -39,18 +41,27 @@ def embed_text(names: Sequence[str], model: str | os.PathLike[str] = CLIP, templ
 
     Raises:
         FileNotFoundError: there is no such folder, and the hub cannot deliver it.
-        ValueError: the model is no CLIP text encoder with projection, or names or template are empty.
+        ValueError: the model is no CLIP text encoder with projection, its weights are damaged, or names or template
+            are empty.
+        ImportError: transformers is not installed.
 
     """
     prompts = _prompts(names, template)
     try:
+        import safetensors
         import transformers
     except ImportError as error:
-        raise ImportError("embedding text needs `pip install fewlabel[pretrained]`") from error
+        raise ImportError(
+            "embedding text needs transformers. Either `pip install fewlabel[pretrained]`, or run "
+            '`fewlabel embed "left atrium" --out text.pt` where that is installed and give the file.'
+        ) from error
     source = str(model)
     try:
-        tokenizer = transformers.AutoTokenizer.from_pretrained(source)
+        # the weights first: where the hub is out of reach, the tokenizer's many files would be tried for minutes
         encoder, found = transformers.CLIPTextModelWithProjection.from_pretrained(source, output_loading_info=True)
+        tokenizer = transformers.AutoTokenizer.from_pretrained(source)
+    except safetensors.SafetensorError as error:
+        raise ValueError(f"the weights of {source} are damaged ({error}): download them again") from error
     except (OSError, ValueError, KeyError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise FileNotFoundError(
@@ -71,9 +82,16 @@ def embed_text(names: Sequence[str], model: str | os.PathLike[str] = CLIP, templ
 def save_embeddings(
     names: Sequence[str], out: str | os.PathLike[str], model: str | os.PathLike[str] = CLIP, template: str = TEMPLATE
 ) -> Path:
-    """Embed names, see :func:`embed_text`, and write a file for :func:`load_embeddings`, with what it was made of."""
-    embedded = embed_text(names, model, template)
+    """Embed names, see :func:`embed_text`, and write a file for :func:`load_embeddings`, with what it was made of.
+
+    Raises:
+        ValueError: the file's name does not end in .pt, by which :func:`text_embeddings` tells files from models.
+
+    """
     path = Path(out)
+    if path.suffix != ".pt":
+        raise ValueError(f"the file for embeddings of text must end in .pt, got {out}")
+    embedded = embed_text(names, model, template)
     with appearing(path) as file:
         torch.save({"embeddings": embedded, "prompts": _prompts(names, template), "model": str(model)}, file)
     return path
@@ -110,8 +128,8 @@ def text_embeddings(text: str | os.PathLike[str], names: Sequence[str], channels
     """Return embeddings (K, d) of classes from whatever there is.
 
     Args:
-        text: "orthonormal" for unit vectors at right angles, which say nothing about the names; a file that
-            ``fewlabel embed`` wrote (.pt); or a model, see :func:`embed_text`.
+        text: "orthonormal" for unit vectors at right angles, which say nothing about the names, as a line of the log
+            tells; a file that ``fewlabel embed`` wrote (.pt); or a model, see :func:`embed_text`.
         names: one for each class.
         channels: d of orthonormal vectors.
 
@@ -121,14 +139,26 @@ def text_embeddings(text: str | os.PathLike[str], names: Sequence[str], channels
 
     """
     if str(text) == ORTHONORMAL:
-        if channels < len(names):
-            raise ValueError(f"{len(names)} classes need at least as many channels of text, got {channels}")
-        drawn = torch.randn(channels, len(names), generator=torch.Generator().manual_seed(0))
-        rotation: Tensor = torch.linalg.qr(drawn).Q
-        return rotation.T.contiguous()
+        vectors = orthonormal(len(names), channels)
+        _log.info("the classes' names are orthonormal vectors, which know nothing of language; see --text for CLIP's")
+        return vectors
     if str(text).endswith(".pt"):
         return load_embeddings(text, len(names))
     return embed_text(names, text)
+
+
+def orthonormal(number: int, channels: int) -> Tensor:
+    """Return unit vectors (number, channels) at right angles, always the same.
+
+    Raises:
+        ValueError: there are fewer channels than vectors.
+
+    """
+    if channels < number:
+        raise ValueError(f"{number} classes need at least as many channels of text, got {channels}")
+    drawn = torch.randn(channels, number, generator=torch.Generator().manual_seed(0))
+    rotation: Tensor = torch.linalg.qr(drawn).Q
+    return rotation.T.contiguous()
 
 
 def _prompts(names: Sequence[str], template: str) -> list[str]:

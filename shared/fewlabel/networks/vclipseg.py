@@ -10,7 +10,7 @@ import torch
 from monai.networks.blocks import Convolution
 from torch import Tensor, nn
 
-from fewlabel.networks.text_embedding import ORTHONORMAL, text_embeddings
+from fewlabel.networks.text_embedding import orthonormal, text_embeddings
 from fewlabel.networks.unet import NORMS
 from fewlabel.networks.vnet import VNetDecoder, VNetEncoder
 from fewlabel.switches import reads_switches
@@ -81,8 +81,9 @@ class VCLIPSeg(nn.Module):
         channels: channels of the finest level; they double with each of the four others.
         norm: "batch" as published, "instance" or "group".
         dropout: see :class:`fewlabel.networks.vnet.VNetEncoder`.
-        text: where embeddings come from, see :func:`fewlabel.networks.text_embedding.text_embeddings`. The default,
-            orthonormal vectors, knows nothing of language, and is what loaded weights replace by their own text.
+        text: where embeddings come from, see :func:`fewlabel.networks.text_embedding.text_embeddings`; None is for
+            networks whose weights will be loaded and bring their own, until then orthonormal vectors stand there.
+            Without prompts and projections nothing reads it, and there is no such buffer.
         class_names: of all K classes, for ``text`` that is a model.
         text_channels: d, of the embeddings.
         prompts: prompt the coarsest map; False is the ablation of table 3 without VWPM.
@@ -110,7 +111,7 @@ class VCLIPSeg(nn.Module):
         channels: int = 16,
         norm: str = "batch",
         dropout: float = 0.5,
-        text: str | os.PathLike[str] = ORTHONORMAL,
+        text: str | os.PathLike[str] | None = None,
         class_names: Sequence[str] | None = None,
         text_channels: int = 512,
         prompts: bool = True,
@@ -126,10 +127,7 @@ class VCLIPSeg(nn.Module):
         self.encoder = VNetEncoder(in_channels, channels, norm, dropout)
         self.first = VNetDecoder(num_classes, channels, norm, dropout, "transposed")
         self.second = VNetDecoder(num_classes, channels, norm, dropout, "trilinear")
-        embedded = text_embeddings(text, names, text_channels)
-        if embedded.shape[1] != text_channels:
-            raise ValueError(f"text_channels is {text_channels}, but {text} has {embedded.shape[1]}: give that number")
-        self.register_buffer("text", embedded)
+        self.register_buffer("text", _embedded(text, names, text_channels) if prompts or projections else None)
         self.stride, self.shown, width = self.encoder.stride, shown, self.encoder.widths[-1]
         self.prompts = VoxelPrompts(width, text_channels, num_classes, norm) if prompts else None
         self.heads = nn.ModuleList(
@@ -153,3 +151,12 @@ class VCLIPSeg(nn.Module):
         if self.prompts is not None:
             maps[-1] = self.prompts(maps[-1], self.text)
         return maps
+
+
+def _embedded(text: str | os.PathLike[str] | None, names: Sequence[str], channels: int) -> Tensor:
+    if text is None:
+        return orthonormal(len(names), channels)
+    embedded = text_embeddings(text, names, channels)
+    if embedded.shape[1] != channels:
+        raise ValueError(f"text_channels is {channels}, but {text} has {embedded.shape[1]}: give that number")
+    return embedded
