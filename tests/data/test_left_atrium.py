@@ -61,6 +61,24 @@ def test_a_crop_keeps_the_voxels_around_the_label_where_they_were(raw: Path, tmp
     assert json.loads((out / "manifest.json").read_text())["region"] == "from the label, margin 1"
 
 
+def test_a_crop_is_of_x_and_y_around_the_label_and_112_voxels_wide_at_least(tmp_path: Path) -> None:
+    image = np.zeros((160, 150, 130), np.uint8)
+    label = image.copy()
+    label[20:120, 70:74, 60:63] = 1  # 100 voxels of x and 4 of y
+    image[20:120] = np.arange(100, dtype=np.uint8)[:, None, None] + 1
+    nifti(tmp_path / "raw")
+    for folder, voxels in (("images", image), ("labels", label)):
+        path = tmp_path / "raw" / folder / f"{TRAINING[0]}.nii"
+        nib.save(nib.Nifti1Image(voxels, np.diag([*SPACING, 1])), path)
+
+    out = prepare_la(tmp_path / "raw", tmp_path / "out", allow_missing=True, report=quiet, margin=15)
+
+    cut = nib.load(out / "imagesTr" / f"{TRAINING[0]}.nii.gz")
+    assert cut.shape == (130, 112, 130)  # 15 + 100 + 15; 112, as 15 + 4 + 15 are fewer; all of z
+    np.testing.assert_array_equal(np.asarray(cut.dataobj), image[5:135, 16:128])
+    np.testing.assert_allclose(cut.affine[:3, 3], [5 * 0.625, 16 * 0.625, 0])
+
+
 def test_another_margin_writes_the_scans_anew(raw: Path, tmp_path: Path) -> None:
     lines: list[str] = []
     prepare_la(raw, tmp_path / "out", allow_missing=True, report=quiet)

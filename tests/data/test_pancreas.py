@@ -69,7 +69,9 @@ def test_a_folder_without_series_is_an_error(tmp_path: Path) -> None:
 
 def test_the_manifest_says_that_the_preparation_is_unverified(raw: Path, tmp_path: Path) -> None:
     out = prepare_pancreas(raw, tmp_path / "out", allow_missing=True, report=quiet)
-    assert json.loads((out / "manifest.json").read_text())["verified"].startswith("no")
+    manifest = json.loads((out / "manifest.json").read_text())
+    assert manifest["verified"].startswith("no")
+    assert manifest["recipe"] == "cut to (-125, 275) HU, resampled to 1.0 mm, region from the label, margin 25"
 
 
 def test_the_published_lists_hold_82_scans_once() -> None:

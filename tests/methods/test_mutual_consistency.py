@@ -46,6 +46,20 @@ def test_terms_are_the_decoders_dice_and_their_consistency_on_all_images() -> No
     torch.testing.assert_close(terms["consistency"], mutual_consistency(outputs))
 
 
+def test_the_temperature_and_the_stop_of_gradients_are_passed_on() -> None:
+    network, data = Twins(), batch()
+    images = torch.cat([data["labeled"]["image"], data["unlabeled"]["image"]])
+    torch.testing.assert_close(
+        MutualConsistency(network, temperature=0.5)(data)["consistency"],
+        mutual_consistency(network.outputs(images), 0.5),
+    )
+    weight = network.decoders[0].weight
+    stopped = torch.autograd.grad(mutual_consistency(network.outputs(images), detach=True), [weight])[0]
+    for word, same in (("true", True), ("false", False)):  # as a command line has them
+        term = MutualConsistency(network, detach=word)(data)["consistency"]  # type: ignore[arg-type]
+        assert torch.allclose(torch.autograd.grad(term, [weight])[0], stopped) is same
+
+
 def test_without_unlabeled_images_the_labeled_ones_are_made_consistent() -> None:
     network, data = Twins(), batch(unlabeled=0)
     terms = MutualConsistency(network)(data)

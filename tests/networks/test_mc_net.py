@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from fewlabel.networks import MCNet
+from fewlabel.networks import MCNet, VNet
 
 
 @pytest.mark.parametrize(
@@ -25,6 +25,17 @@ def test_every_decoder_sees_the_same_maps_and_the_shown_one_answers() -> None:
     assert not torch.allclose(first_logits, second_logits)
     maps = network.encoder(x)
     assert torch.equal(network.decoders[1](maps), second_logits)
+
+
+def test_each_decoder_upsamples_in_its_own_way() -> None:
+    torch.manual_seed(0)
+    x, kinds = torch.randn(1, 1, 32, 32, 16), ("transposed", "trilinear", "nearest")
+    for network in (MCNet(channels=2), MCNet(channels=2, upsamples=kinds)):
+        for kind, decoder, logits in zip(kinds, network.decoders, network.eval().outputs(x), strict=False):
+            alone = VNet(channels=2, upsample=kind).eval()
+            alone.encoder.load_state_dict(network.encoder.state_dict())
+            alone.decoder.load_state_dict(decoder.state_dict())
+            assert torch.equal(alone(x), logits), kind
 
 
 @pytest.mark.parametrize("shown", [0, 1])
