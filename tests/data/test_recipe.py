@@ -56,6 +56,12 @@ def test_a_random_state_is_no_part_of_a_description() -> None:
     assert describe(RandFlipd("image").set_random_state(1)) == describe(RandFlipd("image").set_random_state(2))
 
 
+def test_what_is_left_out_does_not_count_at_any_depth() -> None:
+    one, other = ({"b": [Slotted(level)]} for level in (1, 2))
+    assert describe(one, leave_out=["level"]) == describe(other, leave_out=["level"])
+    assert describe(one, leave_out=["other"]) != describe(other, leave_out=["other"])
+
+
 @pytest.mark.parametrize(
     ("one", "other"),
     [

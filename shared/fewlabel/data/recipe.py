@@ -6,7 +6,7 @@ import functools
 import hashlib
 import pickle
 import types
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import PurePath
 from typing import Any
 
@@ -18,40 +18,48 @@ _PLAIN = (str, bytes, int, float, complex, type(None), type, np.generic, np.dtyp
 _VOLATILE = frozenset({"R", "_lazy", "filenames"})
 
 
-def describe(value: Any) -> str:
+def describe(value: Any, leave_out: Collection[str] = ()) -> str:
     """Return text that is equal for equal settings, in this run and the next, and differs when any setting does.
 
     Objects are taken apart down to numbers and names; a function counts by its code, its defaults and the variables
     that it captures. Random states are left out: a description is meant for deterministic transforms.
 
+    Args:
+        value: transforms, an inferer, or anything else that has settings.
+        leave_out: attributes that do not count, wherever an object has them.
+
     >>> describe({"b": [1, 2.0], "a": {"y", "x"}})
     "{'a': {'x', 'y'}, 'b': [1, 2.0]}"
     """
-    return _describe(value, ())
+    return _describe(value, (), _VOLATILE.union(leave_out))
 
 
-def _describe(value: Any, above: tuple[int, ...]) -> str:
+def _describe(value: Any, above: tuple[int, ...], volatile: frozenset[str]) -> str:
     if isinstance(value, _PLAIN):
         return repr(value)
     if id(value) in above:
         return "..."  # an object that holds itself, as a transform that knows its parent
-    inner = functools.partial(_describe, above=(*above, id(value)))
+    inner = functools.partial(_describe, above=(*above, id(value)), volatile=volatile)
     if isinstance(value, Mapping):
         return "{" + ", ".join(sorted(f"{inner(k)}: {inner(v)}" for k, v in value.items())) + "}"
     if isinstance(value, (set, frozenset)):
         return "{" + ", ".join(sorted(map(inner, value))) + "}"
     if isinstance(value, (list, tuple)):
         return "[" + ", ".join(map(inner, value)) + "]"
-    if isinstance(value, (np.ndarray, torch.Tensor)):
-        return _array(np.asarray(value))
+    if isinstance(value, torch.Tensor):
+        return _array(value.detach().cpu().numpy())
+    if isinstance(value, np.ndarray):
+        return _array(value)
     parts = _code_parts(value)
     if parts is not None:
         return f"{_name(value)}{inner(parts)}"
-    return f"{_name(type(value))}{inner(_state(value))}"
+    return f"{_name(type(value))}{inner(_state(value, volatile))}"
 
 
 def _name(value: Any) -> str:
-    return f"{getattr(value, '__module__', '')}.{getattr(value, '__qualname__', type(value).__qualname__)}"
+    # NumPy's functions have no __qualname__ before NumPy 2
+    name = getattr(value, "__qualname__", getattr(value, "__name__", type(value).__qualname__))
+    return f"{getattr(value, '__module__', '')}.{name}"
 
 
 def _array(array: np.ndarray) -> str:
@@ -72,11 +80,11 @@ def _code_parts(value: Any) -> list[Any] | None:
     return [] if isinstance(value, (types.BuiltinFunctionType, np.ufunc)) else None
 
 
-def _state(value: Any) -> Any:
+def _state(value: Any, volatile: frozenset[str]) -> Any:
     slots = [name for kind in type(value).__mro__ for name in _slots(kind) if hasattr(value, name)]
     if hasattr(value, "__dict__") or slots:
         state = {**getattr(value, "__dict__", {}), **{name: getattr(value, name) for name in slots}}
-        return {name: part for name, part in state.items() if name not in _VOLATILE}
+        return {name: part for name, part in state.items() if name not in volatile}
     try:
         return hashlib.sha256(pickle.dumps(value)).hexdigest()
     except (pickle.PicklingError, TypeError):

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import nn
 
-# what changes no result: where MONAI's readers note what they read last, and how much is done at a time
-_PASSING = ("filenames", "batch_size", "sw_batch_size")
-_PLAIN = (bool, int, float, str, bytes, type(None))
+from fewlabel.data.recipe import describe
+
+# how much is done at a time changes no result
+_PASSING = frozenset({"batch_size", "sw_batch_size"})
 
 
 def of_weights(*networks: nn.Module) -> str:
@@ -48,7 +48,7 @@ def of_files(image: str | Sequence[str]) -> str:
 
 
 def of_settings(*components: Any) -> str:
-    """Return a checksum of what components are and how they are set up: classes and plain attributes, all the way down.
+    """Return a checksum of what components are and how they are set up, all the way down.
 
     How many slices or windows are taken at a time is left out: a person changes it when memory is short.
 
@@ -56,26 +56,4 @@ def of_settings(*components: Any) -> str:
     >>> of_settings(Inferer(64)) == of_settings(Inferer(64)), of_settings(Inferer(64)) == of_settings(Inferer(96))
     (True, False)
     """
-    return hashlib.sha256(repr([_described(component, frozenset()) for component in components]).encode()).hexdigest()
-
-
-def _described(value: Any, above: frozenset[int]) -> Any:
-    if isinstance(value, _PLAIN):
-        return value
-    if id(value) in above:
-        return "itself"
-    above = above | {id(value)}
-    if isinstance(value, Mapping):
-        named = {str(key): inner for key, inner in value.items() if key not in _PASSING}
-        return [(key, _described(named[key], above)) for key in sorted(named)]
-    if isinstance(value, list | tuple | set | frozenset):
-        parts = [_described(inner, above) for inner in value]
-        return parts if isinstance(value, list | tuple) else sorted(map(repr, parts))
-    if isinstance(value, np.ndarray | torch.Tensor):
-        return np.asarray(torch.as_tensor(value).cpu()).tolist()
-    name = f"{type(value).__module__}.{type(value).__qualname__}"
-    if isinstance(value, np.random.RandomState | nn.Module):
-        return name  # states that running changes, and weights, which have a checksum of their own
-    if isinstance(value, type) or not hasattr(value, "__dict__"):
-        return getattr(value, "__qualname__", name)
-    return [name, getattr(value, "__qualname__", ""), _described(vars(value), above)]
+    return hashlib.sha256(describe(components, leave_out=_PASSING).encode()).hexdigest()
