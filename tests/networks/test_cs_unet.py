@@ -248,6 +248,7 @@ def test_a_wrong_number_of_channels_is_an_error_with_the_shape() -> None:
         ({"in_channels": 2}, r"in_channels must be 1 .* or 3, got 2"),
         ({"depths": (2, 2, 2)}, r"one entry per stage.*\(2, 2, 2\) and \(3, 6, 12, 24\)"),
         ({"num_heads": (5, 6, 12, 24)}, r"must divide the stages' channels \(12, 24, 48, 96\)"),
+        ({"embed_dim": 15, "num_heads": (1, 1, 1, 1)}, r"embed_dim must be even, .* got 15"),
         ({"window_size": 0}, r"window_size must be at least 1 token, got 0"),
         ({"head_kernel_size": 5}, r"head_kernel_size must be 1 or 3, got 5"),
         ({"layer_scale": 0.0}, r"layer_scale must be positive, or None for none, got 0\.0"),

@@ -9,8 +9,8 @@ from torch import Tensor, nn
 
 from fewlabel.networks.conv_window_attention import ConvWindowAttention
 from fewlabel.networks.feed_forward import feed_forward
-from fewlabel.networks.swin_unet import PatchExpand
 from fewlabel.networks.token_layers import StochasticDepth, TokenConv
+from fewlabel.networks.token_unet import PatchExpand
 
 
 class CSBlock(nn.Module):

@@ -6,18 +6,17 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
-import torch
 from torch import Tensor, nn
 
 from fewlabel.networks.cs_blocks import CSBlock, DecoderStage, EncoderStage
 from fewlabel.networks.feed_forward import FEED_FORWARDS
-from fewlabel.networks.swin_unet import PATCH, PatchExpand
 from fewlabel.networks.token_embedding import ConvTokenEmbedding, LinearTokenEmbedding
 from fewlabel.networks.token_layers import NORMS
+from fewlabel.networks.token_unet import PATCH, PatchExpand, TokenUNet
 from fewlabel.switches import reads_switches
 
 
-class CSUNet(nn.Module):
+class CSUNet(TokenUNet):
     """CS-UNet, the fully supervised Transformer that needs no pre-training.
 
     Thesis chapter 3; Liu et al., "Optimizing vision transformers for medical image segmentation", ICASSP 2023. A
@@ -100,13 +99,9 @@ class CSUNet(nn.Module):
         norm: str = "layer",
         pretrained_path: str | Path | None = None,
     ) -> None:
-        super().__init__()
-        dims = [embed_dim * 2**i for i in range(len(depths))]
-        _check_stages(dims, depths, num_heads, window_size)
-        _check_options(in_channels, head_kernel_size, layer_scale, feed_forward, norm, pretrained_path)
-        self.in_channels = in_channels
-        self.stride = PATCH * 2 ** (len(depths) - 1)
-        self._check_sides(*((img_size, img_size) if isinstance(img_size, int) else img_size))
+        super().__init__(in_channels, img_size, embed_dim, depths, num_heads, head_kernel_size)
+        dims = self.dims
+        _check_options(embed_dim, window_size, layer_scale, feed_forward, norm, pretrained_path)
         block = partial(
             CSBlock, window_size=window_size, layer_scale=layer_scale, kind=feed_forward, norm=norm,
             conv_projection=conv_projection, conv_output=conv_output, position_bias=position_bias,
@@ -140,58 +135,11 @@ class CSUNet(nn.Module):
         self.apply(_initialize)
         if head_kernel_size > 1:
             nn.init.xavier_normal_(self.head.weight)
-        channels = {PATCH * 2**i: dims[i] for i in reversed(range(coarsest))}
-        self.feature_channels = channels | {1: embed_dim}
 
-    def features(self, x: Tensor) -> dict[int, Tensor]:
-        """The decoder's maps keyed by stride, coarsest first: the blocks' outputs, then the expanded map.
-
-        Args:
-            x: (B, in_channels, H, W), sides multiples of 32 by default.
-
-        Returns:
-            {stride: (B, feature_channels[stride], H / stride, W / stride)}; differentiable, channels last in memory.
-
-        Raises:
-            ValueError: if the shape does not fit.
-
-        """
-        if not torch.jit.is_scripting():  # type: ignore[attr-defined]
-            self._check_input(x)
-        x = self.embedding(x.expand(-1, 3, -1, -1))
-        skips: list[Tensor] = []
-        for stage in self.encoder:
-            skips.append(x)
-            x = stage(x)
-        x = self.norm(x)
-        skips.pop()  # the coarsest map has no skip connection
-        taps: dict[int, Tensor] = {}
-        stride = self.stride
-        for stage in self.decoder:
-            stride = stride // 2  # as TorchScript has it: no //=, no zip(strict=True)
-            x = stage(x, skips.pop())
-            taps[stride] = x.permute(0, 3, 1, 2)
-        taps[1] = self.expand(self.norm_up(x)).permute(0, 3, 1, 2)
-        return taps
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(B, in_channels, H, W) -> logits (B, num_classes, H, W)."""
-        logits: Tensor = self.head(self.features(x)[1])
-        return logits
-
-    @torch.jit.unused
-    def _check_input(self, x: Tensor) -> None:
-        if x.ndim != 4 or x.shape[1] != self.in_channels:
-            raise ValueError(f"CSUNet expects images (B, {self.in_channels}, H, W), got {tuple(x.shape)}.")
-        self._check_sides(*x.shape[2:])
-
-    @torch.jit.unused
-    def _check_sides(self, *sides: int) -> None:
-        if len(sides) != 2 or any(side < self.stride or side % self.stride for side in sides):
-            raise ValueError(
-                f"CSUNet needs a height and a width that are multiples of {self.stride}, got {tuple(sides)}; "
-                "resize or pad the image."
-            )
+    def embed(self, x: Tensor) -> Tensor:
+        """Image (B, 3, H, W) -> tokens (B, H / 4, W / 4, embed_dim)."""
+        y: Tensor = self.embedding(x)
+        return y
 
 
 def _initialize(module: nn.Module) -> None:
@@ -201,29 +149,18 @@ def _initialize(module: nn.Module) -> None:
         nn.init.zeros_(module.bias)
 
 
-def _check_stages(dims: Sequence[int], depths: Sequence[int], num_heads: Sequence[int], window_size: int) -> None:
-    if len(depths) < 2 or len(depths) != len(num_heads):
-        raise ValueError(
-            f"depths and num_heads need one entry per stage, at least two; got {tuple(depths)} and {tuple(num_heads)}."
-        )
-    if any(dim % 2 or dim % heads for dim, heads in zip(dims, num_heads, strict=True)):
-        raise ValueError(f"num_heads {tuple(num_heads)} must divide the stages' channels {tuple(dims)}, all even.")
-    if window_size < 1:
-        raise ValueError(f"window_size must be at least 1 token, got {window_size}.")
-
-
 def _check_options(
-    in_channels: int,
-    head_kernel_size: int,
+    embed_dim: int,
+    window_size: int,
     layer_scale: float | None,
     feed_forward: str,
     norm: str,
     pretrained_path: str | Path | None,
 ) -> None:
-    if in_channels not in (1, 3):
-        raise ValueError(f"in_channels must be 1 (gray, repeated) or 3, got {in_channels}.")
-    if head_kernel_size not in (1, 3):
-        raise ValueError(f"head_kernel_size must be 1 or 3, got {head_kernel_size}.")
+    if embed_dim % 2:
+        raise ValueError(f"embed_dim must be even, since the embedding begins with half of it, got {embed_dim}.")
+    if window_size < 1:
+        raise ValueError(f"window_size must be at least 1 token, got {window_size}.")
     if layer_scale is not None and not layer_scale > 0:
         raise ValueError(f"layer_scale must be positive, or None for none, got {layer_scale}.")
     if feed_forward not in FEED_FORWARDS:

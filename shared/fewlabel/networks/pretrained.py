@@ -7,15 +7,11 @@ import pickle
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from fewlabel.networks.swin_names import rename_swin
-
-if TYPE_CHECKING:
-    from fewlabel.networks.swin_unet import SwinUnet
 
 logger = logging.getLogger(__name__)
 
@@ -61,7 +57,7 @@ class PretrainedReport:
         return " ".join(lines)
 
 
-def load_pretrained_swin(network: SwinUnet, path_or_name: str | Path) -> PretrainedReport:
+def load_pretrained_swin(network: nn.Module, path_or_name: str | Path) -> PretrainedReport:
     """Load a Swin Transformer's weights into the encoder, and into the decoder's stages of the same resolution.
 
     Cao et al., "Swin-Unet", ECCV Workshops 2022, start both halves from ImageNet weights: the blocks of encoder stage
@@ -69,7 +65,7 @@ def load_pretrained_swin(network: SwinUnet, path_or_name: str | Path) -> Pretrai
     left out.
 
     Args:
-        network: the network to fill, in place; untouched if an error is raised.
+        network: the :class:`SwinUnet` to fill, in place; untouched if an error is raised.
         path_or_name: a file (.safetensors, or one that torch.load reads), a folder with model.safetensors or
             pytorch_model.bin, or a hub id ("owner/name"; needs ``pip install fewlabel[pretrained]``).
 
@@ -95,13 +91,14 @@ def load_pretrained_swin(network: SwinUnet, path_or_name: str | Path) -> Pretrai
         for name in wanted
         if name in weights and name not in fitting
     )
+    stages = 1 + max(int(name.split(".")[1]) for name in own if name.startswith("encoder."))
     share = sum(own[name].numel() for name in fitting) / sum(own[name].numel() for name in wanted)
     if share < 0.5:
         raise ValueError(
             f"{file} fills only {share:.0%} of the encoder ({len(fitting)} of {len(wanted)} weights). "
             f"Shapes that differ: {_some(mismatched)}. {_ADVICE}"
         )
-    copies = {mirror: tensor for name, tensor in fitting.items() if (mirror := _mirror(name, network)) in own}
+    copies = {mirror: tensor for name, tensor in fitting.items() if (mirror := _mirror(name, stages)) in own}
     network.load_state_dict(fitting | copies, strict=False)
     report = PretrainedReport(
         source=str(file),
@@ -116,12 +113,12 @@ def load_pretrained_swin(network: SwinUnet, path_or_name: str | Path) -> Pretrai
     return report
 
 
-def _mirror(name: str, network: SwinUnet) -> str | None:
+def _mirror(name: str, stages: int) -> str | None:
     """The decoder's counterpart of a weight of an encoder block; stage i of n is stage n - 2 - i there."""
     parts = name.split(".")
     if parts[0] != "encoder" or parts[2] != "blocks":
         return None
-    return ".".join(["decoder", str(len(network.encoder) - 2 - int(parts[1])), *parts[2:]])
+    return ".".join(["decoder", str(stages - 2 - int(parts[1])), *parts[2:]])
 
 
 def _some(names: Mapping[str, object] | tuple[str, ...]) -> str:

@@ -11,9 +11,8 @@ from monai.networks.nets.swin_unetr import PatchMerging
 from torch import Tensor, nn
 
 from fewlabel.networks.pretrained import load_pretrained_swin
+from fewlabel.networks.token_unet import PATCH, PatchExpand, TokenUNet
 from fewlabel.networks.window_attention import SwinBlock
-
-PATCH = 4
 
 
 def _blocks(dim: int, num_heads: int, window_size: int, drop_paths: Sequence[float]) -> nn.Sequential:
@@ -38,31 +37,6 @@ class EncoderStage(nn.Module):
         return y
 
 
-class PatchExpand(nn.Module):
-    """Each token becomes factor x factor tokens: a linear layer without bias, rearranged, then LayerNorm.
-
-    Args:
-        dim: channels of the input.
-        out_dim: channels of the output.
-        factor: how many times each side grows.
-
-    """
-
-    def __init__(self, dim: int, out_dim: int, factor: int) -> None:
-        super().__init__()
-        self.factor = factor
-        self.expand = nn.Linear(dim, factor * factor * out_dim, bias=False)
-        self.norm = nn.LayerNorm(out_dim)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(B, H, W, dim) -> (B, factor * H, factor * W, out_dim)."""
-        batch, height, width, _ = x.shape
-        f = self.factor
-        x = self.expand(x).view(batch, height, width, f, f, -1).transpose(2, 3)
-        y: Tensor = self.norm(x.reshape(batch, f * height, f * width, -1))
-        return y
-
-
 class DecoderStage(nn.Module):
     """Expands the coarser map, merges the encoder's map by a linear layer, and applies Swin blocks."""
 
@@ -78,7 +52,7 @@ class DecoderStage(nn.Module):
         return y
 
 
-class SwinUnet(nn.Module):
+class SwinUnet(TokenUNet):
     """Swin-Unet, the Transformer of cross teaching and its successors.
 
     Cao et al., "Swin-Unet", ECCV Workshops 2022, built of the blocks of Liu et al., "Swin Transformer", ICCV 2021;
@@ -128,12 +102,8 @@ class SwinUnet(nn.Module):
         head_kernel_size: int = 1,
         pretrained_path: str | Path | None = None,
     ) -> None:
-        super().__init__()
-        dims = [embed_dim * 2**i for i in range(len(depths))]
-        _check_arguments(in_channels, dims, depths, num_heads, head_kernel_size)
-        self.in_channels = in_channels
-        self.stride = PATCH * 2 ** (len(depths) - 1)
-        self._check_sides(*((img_size, img_size) if isinstance(img_size, int) else img_size))
+        super().__init__(in_channels, img_size, embed_dim, depths, num_heads, head_kernel_size)
+        dims = self.dims
         rising = iter(drop_path * i / max(1, sum(depths) - 1) for i in range(sum(depths)))
         rates = [[next(rising) for _ in range(depth)] for depth in depths]
         last = len(depths) - 1
@@ -153,51 +123,13 @@ class SwinUnet(nn.Module):
         )
         if head_kernel_size > 1:
             nn.init.xavier_normal_(self.head.weight)
-        self.feature_channels: dict[int, int] = {PATCH * 2**i: dims[i] for i in reversed(range(last))} | {1: embed_dim}
         if pretrained_path is not None:
             load_pretrained_swin(self, pretrained_path)
 
-    def features(self, x: Tensor) -> dict[int, Tensor]:
-        """The decoder's maps keyed by stride, coarsest first: the blocks' outputs, then the expanded map.
-
-        Args:
-            x: (B, in_channels, H, W), sides multiples of 32 by default.
-
-        Returns:
-            {stride: (B, feature_channels[stride], H / stride, W / stride)}; differentiable, channels last in memory.
-
-        Raises:
-            ValueError: if the shape does not fit.
-
-        """
-        if x.ndim != 4 or x.shape[1] != self.in_channels:
-            raise ValueError(f"SwinUnet expects images (B, {self.in_channels}, H, W), got {tuple(x.shape)}.")
-        self._check_sides(*x.shape[2:])
-        x = self.patch_embed(x.expand(-1, 3, -1, -1)).permute(0, 2, 3, 1)
-        skips: list[Tensor] = []
-        for stage in self.encoder:
-            skips.append(x)
-            x = stage(x)
-        x = self.norm(x)
-        skips.pop()  # the coarsest map has no skip connection
-        taps: dict[int, Tensor] = {}
-        for stride, stage in zip(self.feature_channels, self.decoder, strict=False):
-            x = stage(x, skips.pop())
-            taps[stride] = x.permute(0, 3, 1, 2)
-        taps[1] = self.expand(self.norm_up(x)).permute(0, 3, 1, 2)
-        return taps
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(B, in_channels, H, W) -> logits (B, num_classes, H, W)."""
-        logits: Tensor = self.head(self.features(x)[1])
-        return logits
-
-    def _check_sides(self, *sides: int) -> None:
-        if len(sides) != 2 or any(side < self.stride or side % self.stride for side in sides):
-            raise ValueError(
-                f"SwinUnet needs a height and a width that are multiples of {self.stride}, got {tuple(sides)}; "
-                "resize or pad the image."
-            )
+    def embed(self, x: Tensor) -> Tensor:
+        """Image (B, 3, H, W) -> tokens (B, H / 4, W / 4, embed_dim)."""
+        y: Tensor = self.patch_embed(x).permute(0, 2, 3, 1)
+        return y
 
 
 def _initialize(module: nn.Module) -> None:
@@ -205,18 +137,3 @@ def _initialize(module: nn.Module) -> None:
         nn.init.trunc_normal_(module.weight, std=0.02)
         if module.bias is not None:
             nn.init.zeros_(module.bias)
-
-
-def _check_arguments(
-    in_channels: int, dims: Sequence[int], depths: Sequence[int], num_heads: Sequence[int], head_kernel_size: int
-) -> None:
-    if in_channels not in (1, 3):
-        raise ValueError(f"in_channels must be 1 (gray, repeated) or 3, got {in_channels}.")
-    if len(depths) < 2 or len(depths) != len(num_heads):
-        raise ValueError(
-            f"depths and num_heads need one entry per stage, at least two; got {tuple(depths)} and {tuple(num_heads)}."
-        )
-    if any(dim % heads for dim, heads in zip(dims, num_heads, strict=True)):
-        raise ValueError(f"num_heads {tuple(num_heads)} must divide the stages' channels {tuple(dims)}.")
-    if head_kernel_size not in (1, 3):
-        raise ValueError(f"head_kernel_size must be 1 or 3, got {head_kernel_size}.")
