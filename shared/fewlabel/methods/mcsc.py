@@ -9,8 +9,8 @@ from torch import Tensor, nn
 
 from fewlabel.losses import balanced_contrastive
 from fewlabel.methods.base import Batch, Method, hard_labels, labeled_part, unlabeled_images
+from fewlabel.methods.projection import projectors
 from fewlabel.methods.students import CrossTeachingTerms, View, check_passes, look
-from fewlabel.networks import ContrastProjector
 from fewlabel.sampling.patches import COVERAGES, cut_patches, deal_patches, patch_corners
 from fewlabel.switches import reads_switches
 
@@ -69,20 +69,11 @@ class MCSC(Method):
         super().__init__()
         # JSON has no integer keys
         sizes = {1: 19, 8: 14} if patch_sizes is None else {int(k): int(v) for k, v in patch_sizes.items()}
-        _check_scales(sizes, cnn, transformer)
+        if not sizes or min(sizes.values()) < 1:
+            raise ValueError(f"patch_sizes needs at least one scale, and patches of at least 1 pixel, got {sizes}")
         _check_contrast(warmup, groups_per_step, patches, temperature)
         self.cnn, self.transformer = cnn, transformer
-        self.projectors = nn.ModuleDict(
-            {
-                str(stride): ContrastProjector(
-                    _channels(cnn)[stride],
-                    _channels(transformer)[stride],
-                    # the Transformer's full-resolution map has been through its own normalization
-                    norm_b=stride != 1,
-                )
-                for stride in sizes
-            }
-        )
+        self.projectors = projectors(cnn, transformer, sizes)
         self.patch_sizes, self.warmup, self.groups_per_step = sizes, warmup, groups_per_step
         self.patches, self.skip_background, self.cross_labels = patches, skip_background, cross_labels
         self.temperature = temperature
@@ -122,25 +113,6 @@ class MCSC(Method):
         pixels_a, pixels_b = self.projectors[str(stride)](cut_a.flatten(0, 1), cut_b.flatten(0, 1))
         groups = [p.unflatten(0, (len(classes), num)).movedim(2, -1).flatten(1, 3) for p in (pixels_a, pixels_b)]
         return balanced_contrastive(torch.cat(groups, dim=1), classes, self.temperature)
-
-
-def _channels(network: nn.Module) -> dict[int, int]:
-    """Channels of a network's maps by stride, empty for a network that shows none."""
-    channels: dict[int, int] = getattr(network, "feature_channels", {})
-    return channels
-
-
-def _check_scales(sizes: Mapping[int, int], cnn: nn.Module, transformer: nn.Module) -> None:
-    if not sizes or min(sizes.values()) < 1:
-        raise ValueError(f"patch_sizes needs at least one scale, and patches of at least 1 pixel, got {dict(sizes)}")
-    for network in (cnn, transformer):
-        offered = _channels(network)
-        missing = set(sizes) - set(offered)
-        if missing:
-            raise ValueError(
-                f"{type(network).__name__} has no feature maps at the strides {sorted(missing)} of patch_sizes; "
-                f"it has them at {sorted(offered)}"
-            )
 
 
 def _check_contrast(warmup: float, groups_per_step: int | None, patches: str, temperature: float) -> None:

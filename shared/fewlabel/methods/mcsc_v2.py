@@ -9,7 +9,8 @@ from torch import Tensor, nn
 
 from fewlabel.methods.base import Batch, Method, labeled_part, unlabeled_images
 from fewlabel.methods.certain_contrast import CertainContrast
-from fewlabel.methods.pixels import Guidance, Pixels, channels, guidance
+from fewlabel.methods.pixels import Guidance, Pixels, guidance
+from fewlabel.methods.projection import projectors
 from fewlabel.methods.students import CrossTeachingTerms, View, check_passes, look
 from fewlabel.networks import ContrastProjector
 from fewlabel.switches import reads_switches
@@ -60,23 +61,14 @@ class MCSCv2(Method):
         passes: str = "joint",
     ) -> None:
         super().__init__()
-        _check_strides(strides, cnn, transformer)
+        if not strides or len(set(strides)) != len(strides):
+            raise ValueError(f"strides needs at least one scale, and none twice, got {list(strides)}")
         if num_classes < 2:
             raise ValueError(f"num_classes counts the background too and must be at least 2, got {num_classes}")
         if not 0 <= uncertain_share <= 1:
             raise ValueError(f"uncertain_share must be in [0, 1], got {uncertain_share}")
         self.cnn, self.transformer = cnn, transformer
-        self.projectors = nn.ModuleDict(
-            {
-                str(stride): ContrastProjector(
-                    channels(cnn)[stride],
-                    channels(transformer)[stride],
-                    # the Transformer's full-resolution map has been through its own normalization
-                    norm_b=stride != 1,
-                )
-                for stride in strides
-            }
-        )
+        self.projectors = projectors(cnn, transformer, strides)
         self.contrasts = nn.ModuleDict({str(stride): contrast(num_classes=num_classes) for stride in strides})
         self.num_classes, self.uncertain_share = num_classes, uncertain_share
         self.cross_labels, self.passes = cross_labels, check_passes(passes)
@@ -104,16 +96,3 @@ class MCSCv2(Method):
         pixels = Pixels(cnn.features[step], transformer.features[step], projector, guide.at(step))
         loss: Tensor = self.contrasts[stride](pixels)
         return loss
-
-
-def _check_strides(strides: Sequence[int], cnn: nn.Module, transformer: nn.Module) -> None:
-    if not strides or len(set(strides)) != len(strides):
-        raise ValueError(f"strides needs at least one scale, and none twice, got {list(strides)}")
-    for network in (cnn, transformer):
-        offered = channels(network)
-        missing = set(strides) - set(offered)
-        if missing:
-            raise ValueError(
-                f"{type(network).__name__} has no feature maps at the strides {sorted(missing)}; it has them at "
-                f"{sorted(offered)}"
-            )

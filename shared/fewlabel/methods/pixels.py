@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
@@ -146,9 +145,3 @@ def _take(maps: Tensor, indices: Tensor) -> Tensor:
     """Pixels (m, C) of maps (N, C, H, W), which are numbered image by image and row by row."""
     height, width = maps.shape[-2:]
     return maps.movedim(1, -1)[indices // (height * width), indices // width % height, indices % width]
-
-
-def channels(network: object) -> Mapping[int, int]:
-    """Channels of a network's maps by stride, empty for a network that shows none."""
-    offered: Mapping[int, int] = getattr(network, "feature_channels", {})
-    return offered
