@@ -4,7 +4,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from fewlabel.networks.kmax_decoder import KMaxLayer, QueryAttention
+from fewlabel.networks.kmax_decoder import KMaxLayer, PointwiseConv3d, QueryAttention
 
 
 def layer(started: bool = True) -> KMaxLayer:
@@ -20,6 +20,16 @@ def layer(started: bool = True) -> KMaxLayer:
 def inputs() -> tuple[Tensor, Tensor]:
     generator = torch.Generator().manual_seed(1)
     return torch.randn(2, 3, 3, 4, 2, generator=generator), torch.randn(2, 6, 5, generator=generator)
+
+
+def test_a_pointwise_convolution_is_a_convolution_whose_output_has_the_channels_last() -> None:
+    torch.manual_seed(0)
+    conv, x = PointwiseConv3d(3, 4).double(), torch.randn(2, 3, 2, 5, 4, dtype=torch.float64)
+
+    for layout in (torch.contiguous_format, torch.channels_last_3d):
+        found = conv(x.to(memory_format=layout))
+        torch.testing.assert_close(found, F.conv3d(x, conv.weight))
+        assert found.is_contiguous(memory_format=torch.channels_last_3d)
 
 
 def test_a_new_layer_only_bends_the_queries() -> None:
