@@ -58,11 +58,32 @@ def test_masks_vote_and_groups_sum_as_the_formulas_say() -> None:
     network = small(queries_per_class=(2, 1))
     responses, votes = torch.randn(1, 3, 2, 1, 2), torch.randn(1, 2, 3)
     masks = responses.exp() / responses.exp().sum(dim=1, keepdim=True)
-
     logits = sum(votes[:, :, n, None, None, None] * masks[:, None, n] for n in range(3))
-    torch.testing.assert_close(network._aggregate(responses, votes), logits)
     groups = torch.stack([masks[:, 0] + masks[:, 1], masks[:, 2]], dim=1)
+
+    found, log_distribution = network._answer(responses, votes)
+
+    torch.testing.assert_close(found, logits)
+    torch.testing.assert_close(log_distribution.exp(), groups)
     torch.testing.assert_close(network._distribution(responses).exp(), groups)
+
+
+def test_gradients_of_votes_and_distribution_equal_finite_differences() -> None:
+    network = small(num_classes=3, queries_per_class=(2, 1, 3))
+    inputs = (torch.randn(2, 6, 2, 1, 2).double().requires_grad_(), torch.randn(2, 3, 6).double().requires_grad_())
+
+    assert torch.autograd.gradcheck(network._answer, inputs)
+
+
+def test_a_query_that_drowns_all_others_leaves_logits_and_gradients_finite() -> None:
+    network = small(queries_per_class=(2, 1))
+    responses = torch.tensor([500.0, -500.0, 0.0]).view(1, 3, 1, 1, 1).requires_grad_()
+    logits, log_distribution = network._answer(responses, torch.tensor([[[1.0, 7.0, 2.0], [3.0, 8.0, 4.0]]]))
+
+    assert logits.flatten().tolist() == [1, 3]
+    assert log_distribution.flatten().tolist() == [0, -500]
+    log_distribution.sum().backward()
+    assert responses.grad.flatten().tolist() == [-1, 0, 1]
 
 
 def test_groups_of_any_size_follow_the_classes() -> None:

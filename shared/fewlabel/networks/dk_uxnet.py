@@ -133,7 +133,7 @@ class DKUXNet(nn.Module):
         queries = self.queries.expand(x.shape[0], -1, -1)
         for number, layer in enumerate(self.kmax):
             queries = layer(maps[number // self.layers_per_stride], queries)[0]
-        return self._aggregate(self.predictor(maps[3], self.mask_queries(queries)), self._classify(queries))
+        return self._answer(self.predictor(maps[3], self.mask_queries(queries)), self._classify(queries))[0]
 
     def outputs(self, x: Tensor) -> QueryOutputs:
         """Return the logits of images (B, in_channels, D, H, W), and the query distributions."""
@@ -145,8 +145,8 @@ class DKUXNet(nn.Module):
             queries, kernels, embeddings = layer(maps[number // self.layers_per_stride], queries)
             distributions.append(self._distribution(layer.predictor.respond(kernels, embeddings)))  # type: ignore
         responses = self.predictor(maps[3], self.mask_queries(queries))
-        logits = self._aggregate(responses, self._classify(queries))
-        return QueryOutputs(logits, self._distribution(responses), distributions)
+        logits, log_distribution = self._answer(responses, self._classify(queries))
+        return QueryOutputs(logits, log_distribution, distributions)
 
     def _decode(self, x: Tensor) -> list[Tensor]:
         """Return the decoder's maps at strides 8, 4, 2 and 1."""
@@ -170,11 +170,28 @@ class DKUXNet(nn.Module):
         each: Tensor = self.classifier(queries.transpose(1, 2))
         return each.transpose(1, 2)
 
-    def _aggregate(self, responses: Tensor, votes: Tensor) -> Tensor:
-        """Responses (B, N, *spatial) and votes (B, K, N) -> logits (B, K, *spatial)."""
-        masks = responses.flatten(2).softmax(dim=1)
-        logits = votes.float() @ masks
-        return logits.view(logits.shape[:2] + responses.shape[2:])
+    def _answer(self, responses: Tensor, votes: Tensor) -> tuple[Tensor, Tensor]:
+        """Responses (B, N, *spatial), votes (B, K, N) -> logits (B, K, *spatial) and the logarithms of Q, ditto.
+
+        The masks' vote is the groups' mean votes, each counted by the group's share: so the responses, the largest
+        tensor there is, are exponentiated once for both, and only their exponentials are kept for backward.
+        """
+        means: list[Tensor] = []
+        masses: list[Tensor] = []
+        ballots = torch.split(votes.to(responses.dtype), self.groups, dim=2)
+        for number, group in enumerate(torch.split(responses.flatten(2), self.groups, dim=1)):
+            peak = group.detach().amax(dim=1, keepdim=True)
+            weights = (group - peak).exp()
+            mass = weights.sum(dim=1, keepdim=True)  # not a row of the product, which autocast would round
+            means.append(ballots[number] @ weights / mass)
+            masses.append(mass.log() + peak)
+        log_distribution = torch.cat(masses, dim=1).log_softmax(dim=1)
+        shares = log_distribution.exp()
+        logits = means[0] * shares[:, :1]
+        for number in range(1, len(means)):
+            logits = logits + means[number] * shares[:, number : number + 1]
+        shape = logits.shape[:2] + responses.shape[2:]
+        return logits.view(shape), log_distribution.view(shape)
 
     def _distribution(self, responses: Tensor) -> Tensor:
         """Responses (B, N, *spatial) -> logarithms of the groups' shares (B, K, *spatial)."""
