@@ -86,6 +86,16 @@ def test_a_query_that_drowns_all_others_leaves_logits_and_gradients_finite() -> 
     assert responses.grad.flatten().tolist() == [-1, 0, 1]
 
 
+def test_autocast_does_not_round_the_distribution() -> None:
+    network, responses, votes = small(), 3 * torch.randn(1, 32, 2, 3, 2), torch.randn(1, 2, 32)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        logits, log_distribution = network._answer(responses, votes)
+
+    exact = network._answer(responses, votes)
+    torch.testing.assert_close(log_distribution, exact[1])
+    torch.testing.assert_close(logits.float(), exact[0], atol=0.05, rtol=0)
+
+
 def test_groups_of_any_size_follow_the_classes() -> None:
     network = small(num_classes=3, queries_per_class=(16, 4, 12))
 

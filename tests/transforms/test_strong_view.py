@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 from monai.transforms import Compose, RandFlipd
@@ -30,6 +32,16 @@ def test_no_voxel_moves() -> None:
     for seed in range(5):
         strong = StrongViewd(prob=1.0).set_random_state(seed=seed)({"image": image})["strong"]
         assert strong.flatten().argmax() == image.flatten().argmax()
+
+
+@pytest.mark.parametrize("change", [{"noise": 0.1}, {"sigma": (1.0, 1.0)}, {"gamma": (1.5, 1.5)}, {"shift": 0.1}])
+def test_each_change_can_be_had_alone(change: dict[str, Any]) -> None:
+    nothing: dict[str, Any] = {"noise": 0.0, "sigma": (1e-3, 1e-3), "gamma": (1.0, 1.0), "shift": 0.0}
+    found = StrongViewd(prob=1.0, **nothing).set_random_state(seed=0)(item())
+    torch.testing.assert_close(found["strong"], found["image"], atol=1e-5, rtol=0)
+
+    found = StrongViewd(prob=1.0, **{**nothing, **change}).set_random_state(seed=0)(item())
+    assert (found["strong"] - found["image"]).abs().max() > 1e-3
 
 
 def test_without_any_change_both_views_are_equal_but_not_the_same_memory() -> None:
