@@ -14,7 +14,7 @@ EPSILON = 1e-3
 class PointwiseConv3d(nn.Conv3d):
     """A 1 x 1 x 1 convolution without bias as a matrix product over the channels, which it leaves last in memory.
 
-    Where the channels already are last it copies nothing, and on a CPU takes a fifth of the time of ``Conv3d``.
+    Where the channels already are last it copies nothing: two to eight times as fast as ``Conv3d`` on one CPU thread.
 
     Args:
         in_channels: channels of the input.
