@@ -82,6 +82,8 @@ def test_a_documented_run_names_configs_that_exist_and_overrides_keys_that_exist
     for key in set(command.options) - RUN_BY_MONAI:
         place: object = config
         for part in key.split("#"):
+            if isinstance(place, list):  # an element is named by its number
+                place = dict(zip(map(str, range(len(place))), place, strict=True))
             assert isinstance(place, dict), f"{key} reaches below a value"
             assert part in place, f"{key} is no key of {[str(path) for path in command.configs]}"
             place = place[part]

@@ -56,6 +56,23 @@ def test_a_stride_is_not_lost_in_rounding(size: int, step: int) -> None:
     assert starts == [0, step, 2 * step, 3 * step, 4 * step]
 
 
+def test_gaussian_blending_trusts_the_middle_of_a_window_more_than_its_border() -> None:
+    def first_voxel(windows: torch.Tensor) -> torch.Tensor:
+        foreground = torch.full_like(windows, -20.0)
+        foreground[..., 0] = 20
+        return torch.cat([-foreground, foreground], dim=1)
+
+    volume = torch.zeros(1, 1, 4, 4, 12)
+    even, middle = (
+        WindowInferer((4, 4, 8), (4, 4, 4), blending=kind)(volume, first_voxel)[0, 1, 2, 2].exp()
+        for kind in ("constant", "gaussian")
+    )
+    # the second window begins at 4, in the middle of the first one, which contradicts it there
+    assert even[4].item() == pytest.approx(0.5)
+    assert middle[4].item() < 0.2
+    assert middle[0].item() == pytest.approx(1)
+
+
 def test_a_volume_smaller_than_the_window_is_padded_and_cut_back() -> None:
     volume = torch.randn(1, 1, 3, 9, 2)
     shapes = []

@@ -29,10 +29,11 @@ def test_every_decoder_sees_the_same_maps_and_the_shown_one_answers() -> None:
 
 def test_each_decoder_upsamples_in_its_own_way() -> None:
     torch.manual_seed(0)
-    x, kinds = torch.randn(1, 1, 32, 32, 16), ("transposed", "trilinear", "nearest")
-    for network in (MCNet(channels=2), MCNet(channels=2, upsamples=kinds)):
+    x, kinds = torch.randn(1, 1, 32, 32, 32), ("transposed", "trilinear", "nearest")
+    options = {"channels": 4, "norm": "instance"}  # few channels without a norm of the input may all be dead
+    for network in (MCNet(**options), MCNet(**options, upsamples=kinds)):
         for kind, decoder, logits in zip(kinds, network.decoders, network.eval().outputs(x), strict=False):
-            alone = VNet(channels=2, upsample=kind).eval()
+            alone = VNet(**options, upsample=kind).eval()
             alone.encoder.load_state_dict(network.encoder.state_dict())
             alone.decoder.load_state_dict(decoder.state_dict())
             assert torch.equal(alone(x), logits), kind
