@@ -34,14 +34,24 @@ def real_data() -> Path:
 @pytest.fixture(scope="session")
 def real_acdc(real_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """ACDC in our layout, as far as the archive holds it."""
-    archive = real_data / "acdc.tar.xz"
+    folder = tmp_path_factory.mktemp("acdc")
+    raw = unpacked(real_data / "acdc.tar.xz", folder / "raw")
+    return prepare_acdc(raw, folder / "acdc", allow_missing=True, report=lambda line: None)
+
+
+@pytest.fixture(scope="session")
+def real_atria(real_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of MR scans of left atria."""
+    return unpacked(real_data / "la.tar.xz", tmp_path_factory.mktemp("la")) / "images"
+
+
+def unpacked(archive: Path, folder: Path) -> Path:
+    """Unpack an archive of real scans and return the folder that holds its images and labels."""
     if not archive.is_file():
         pytest.skip(f"no {archive}")
-    folder = tmp_path_factory.mktemp("acdc")
     with tarfile.open(archive) as files:
-        files.extractall(folder / "raw", filter="data")
-    raw = next(path.parent for path in (folder / "raw").rglob("images") if path.is_dir())
-    return prepare_acdc(raw, folder / "acdc", allow_missing=True, report=lambda line: None)
+        files.extractall(folder, filter="data")
+    return next(path.parent for path in folder.rglob("images") if path.is_dir())
 
 
 @pytest.fixture
@@ -58,6 +68,7 @@ def write_series() -> Callable[..., Path]:
         row: tuple[float, float, float] = (1, 0, 0),
         shift: float = 0.0,
         modality: str = "MR",
+        spacing: tuple[float, float] = (1.5, 1.25),
     ) -> Path:
         folder.mkdir(parents=True, exist_ok=True)
         writer = SimpleITK.ImageFileWriter()
@@ -66,7 +77,7 @@ def write_series() -> Callable[..., Path]:
         heights = [3.0 + 8 * k for k in range(voxels.shape[2])] if heights is None else heights
         for k, height in enumerate(heights):
             image = SimpleITK.GetImageFromArray(voxels[:, :, k].T[None].astype(np.int16))
-            image.SetSpacing((1.5, 1.25, 8.0))
+            image.SetSpacing((*spacing, 8.0))
             tags = {"0020|000d": "1.2.3", "0020|000e": uid, "0008|0018": f"{uid}.{k + 1}", "0008|0060": modality}
             tags |= {"0020|0011": str(number), "0020|0013": str(k + 1)}
             tags |= {"0020|0032": f"{-20 + shift * k}\\7\\{height}", "0020|0037": "\\".join(map(str, (*row, 0, 1, 0)))}

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 import SimpleITK
 import torch
-from bundle_runs import Trained, config, read_json, run, undisturbed, workflow
+from bundle_runs import Trained, classes_of, config, read_json, run, undisturbed, workflow
 from monai.bundle import ConfigWorkflow
 
 from fewlabel.metrics import agreement
@@ -40,7 +40,10 @@ def scans(phantom: Path, tmp_path: Path, write_series: Callable[..., Path]) -> P
     image = SimpleITK.Cast(SimpleITK.ReadImage(str(source)), SimpleITK.sitkInt16)
     SimpleITK.WriteImage(image, str(folder / "one.nii.gz"))
     SimpleITK.WriteImage(image, str(folder / "two.nrrd"))
-    write_series(folder / "three" / "cine", SimpleITK.GetArrayFromImage(image).T, ending="")
+    *across, along = image.GetSpacing()
+    heights = [along * k for k in range(image.GetSize()[2])]
+    voxels = SimpleITK.GetArrayFromImage(image).T
+    write_series(folder / "three" / "cine", voxels, heights=heights, ending="", spacing=tuple(across))
     return folder
 
 
@@ -83,15 +86,15 @@ def test_uncertainty_needs_a_second_student_and_bundles_that_have_one_tell_it(
         return
     made = segment(trained, file, out, uncertainty="true")
     peer, network = (made.parser.get_parsed_content(name) for name in ("peer", "network"))
-    assert type(peer) is not type(network)
     volume = made.parser.get_parsed_content("dataset")[0]["image"][None]
     with torch.no_grad():
         one, two = (made.parser.get_parsed_content("inferer")(volume, net.eval()) for net in (network, peer))
+    assert not torch.equal(one, two)
     doubt = nib.load(out / "one_disagreement.nii.gz").get_fdata()
     expected = 0.5 * (one.softmax(1) - two.softmax(1)).abs().sum(1)[0]
     np.testing.assert_allclose(doubt, expected.numpy(), atol=1e-6)
     [row] = csv.DictReader((out / "quality.csv").open())
-    quality = agreement(one.argmax(1), two.argmax(1), 4)
+    quality = agreement(one.argmax(1), two.argmax(1), classes_of(trained.bundle))
     assert row == {"name": "one", "predicted_quality": "" if np.isnan(quality) else f"{quality:.4f}"}
 
 

@@ -11,7 +11,7 @@ from fnmatch import fnmatch
 from pathlib import Path
 
 import pytest
-from bundle_runs import BUNDLES, tiny, tree
+from bundle_runs import BUNDLES, example, tiny, tree
 
 from fewlabel.bundle import pack_bundle
 
@@ -64,13 +64,14 @@ def options(values: dict[str, object]) -> list[str]:
     return [word for key, value in values.items() for word in (f"--{key}", str(value))]
 
 
-def entry_points(root: Path) -> dict[str, list[str]]:
+def entry_points(bundle: str, root: Path) -> dict[str, list[str]]:
     files = ["--config_file", f"{root}/configs/inference.json", "--meta_file", f"{root}/configs/metadata.json"]
     export = ["network_def", "--ckpt_file", f"{root}/models/model.pt", *files]
+    shape = str(list(example(bundle).shape)).replace(" ", "")
     return {
         "ckpt_export": ["ckpt_export", *export, "--filepath", f"{root}/models/model.ts"],
         "onnx_export": [
-            "onnx_export", *export, "--filepath", f"{root}/models/model.onnx", "--input_shape", "[1,1,64,64]",
+            "onnx_export", *export, "--filepath", f"{root}/models/model.onnx", "--input_shape", shape,
         ],
         "verify_net_in_out": ["verify_net_in_out", "network_def", *files, "--device", "cpu"],
     }  # fmt: skip
@@ -101,7 +102,7 @@ def test_every_entry_point_of_an_unpacked_zip_works_from_the_root_folder_without
     scans = f"{root}/eval/phantom/imagesTs"
     segment = ["--config_file", f"{root}/configs/inference.json", "--dataset_dir", scans]
     alone.monai(root, "run", *segment, first=False)
-    for words in entry_points(root).values():
+    for words in entry_points(bundle, root).values():
         alone.monai(root, *words, first=True)  # these leave the path alone
     assert len(list((root / "eval" / "segmentations").glob("*.nii.gz"))) == len(list(Path(scans).iterdir()))
     for made in ("models/model.pt", "models/model.ts", "models/model.onnx", "eval/summary.txt"):
@@ -114,5 +115,5 @@ def test_an_unpacked_zip_keeps_its_networks_promise_from_the_root_folder_without
     """The quick one of the entry points; which method it is makes no difference to it."""
     alone, root = Alone(tmp_path), unpacked("supervised", tmp_path)
     before = tree(tmp_path)
-    alone.monai(root, *entry_points(root)["verify_net_in_out"], first=True)
+    alone.monai(root, *entry_points("supervised", root)["verify_net_in_out"], first=True)
     assert strays(root, tmp_path, before) == []

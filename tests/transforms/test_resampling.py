@@ -5,6 +5,7 @@ import torch
 from monai.data import MetaTensor
 
 from fewlabel.transforms import Resampled
+from fewlabel.transforms.resampling import resampled_shape
 
 
 def scan(shape: tuple[int, ...] = (8, 6, 4), spacing: tuple[float, ...] = (1.0, 2.0, 3.0)) -> MetaTensor:
@@ -52,3 +53,9 @@ def test_a_spacing_that_is_none_is_refused(spacing: tuple[float, ...]) -> None:
 def test_a_volume_that_does_not_know_its_spacing_is_refused() -> None:
     with pytest.raises(ValueError, match="has no affine"):
         Resampled((1, 1, 1))({"image": torch.zeros(1, 4, 4, 4)})
+
+
+@pytest.mark.parametrize("noise", [-1e-7, 0.0, 1e-7])
+def test_the_digits_that_a_format_keeps_of_a_spacing_do_not_decide_the_grid(noise: float) -> None:
+    """25 voxels of half the spacing asked for are twelve and a half; DICOM and NIfTI must agree on which way."""
+    assert resampled_shape(scan((25, 2, 2), (1 + noise, 1.0, 1.0)), (2.0, 1.0, 1.0)) == (12, 2, 2)

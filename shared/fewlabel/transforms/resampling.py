@@ -30,8 +30,9 @@ def resampled_shape(volume: torch.Tensor, spacing: Sequence[float]) -> tuple[int
             "the volume has no affine, so its spacing is unknown; load it with MONAI, or leave spacing out"
         )
     own = torch.linalg.vector_norm(volume.affine[:3, :3].double(), dim=0).tolist()
+    # Formats store a spacing to six digits or to sixteen; the inner rounding lets 12.5000001 voxels end as 12.5 do.
     return tuple(
-        max(1, round(count * before / after))
+        max(1, round(round(count * before / after, 3)))
         for count, before, after in zip(volume.shape[1:], own, spacing, strict=True)
     )
 
