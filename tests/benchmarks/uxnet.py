@@ -3,8 +3,9 @@
     python tests/benchmarks/uxnet.py --size 112 112 80 --device cuda
     python tests/benchmarks/uxnet.py --size 32 32 32 --width 12
 
-First the parts of forward, measured one after the other, and backward, in wall time. Then three exact ways to compute
-the depthwise convolution of the first stage, forward and backward, on a CPU in CPU time:
+First the parts of forward, measured one after the other, in wall time, and backward as PyTorch's profiler divides it.
+Then three exact ways to compute the depthwise convolution of the first stage, forward and backward, on a CPU in CPU
+time:
 
     channels first    conv3d on maps (B, C, D, H, W) as PyTorch lays them out by default
     channels last     conv3d on the same values with the channels side by side in memory: what the network does
@@ -22,6 +23,7 @@ import torch
 import torch.nn.functional as F
 from measure import Clock, checked_device, machine, synchronize
 from torch import Tensor, nn
+from torch.profiler import ProfilerActivity, profile
 
 from fewlabel.networks import DKUXNet
 from fewlabel.networks.kmax_decoder import KMaxLayer, MaskPredictor
@@ -72,7 +74,7 @@ def convolution_seconds(compute: Convolution, channels: int, size: list[int], op
 
 
 def shares(network: DKUXNet, x: Tensor) -> dict[str, float]:
-    """Seconds by part of one training step: of forward by module, then all of backward."""
+    """Seconds by part of one training step: of forward by module, of backward by kind of convolution."""
     clock = Clock(x.device)
     named: dict[str, list[nn.Module]] = {
         "depthwise 7x7x7": [m.spatial for m in network.modules() if isinstance(m, UXBlock)],
@@ -81,7 +83,7 @@ def shares(network: DKUXNet, x: Tensor) -> dict[str, float]:
         "k-means layers": [m for m in network.modules() if isinstance(m, KMaxLayer)],
         "mask predictor": [m for m in network.children() if isinstance(m, MaskPredictor)],
     }
-    handles = []
+    handles, backward = [], dict[str, float]()
     for part, modules in named.items():
         for module in modules:
             # what ran since the last lap belongs to whoever surrounds this module
@@ -93,11 +95,33 @@ def shares(network: DKUXNet, x: Tensor) -> dict[str, float]:
             clock.start()
         logits = network(x)
         clock.lap("other")
-        logits.square().mean().backward()
-        clock.lap("backward")
+        loss = logits.square().mean()
+        clock.lap("other")
+        backward = backward_seconds(loss)
     for handle in handles:
         handle.remove()
-    return dict(clock.seconds)
+    return dict(clock.seconds) | backward
+
+
+def backward_seconds(loss: Tensor) -> dict[str, float]:
+    """Seconds that the gradients of convolutions take, told apart by their weights, and everything else."""
+    activities = [ProfilerActivity.CPU, *([ProfilerActivity.CUDA] if loss.is_cuda else [])]
+    with profile(activities=activities, record_shapes=True) as profiler:
+        synchronize(loss.device)
+        began = time.perf_counter()
+        loss.backward()
+        synchronize(loss.device)
+        whole = time.perf_counter() - began
+    kinds = ("depthwise 7x7x7", "depthwise 5x5x5", "other convolutions")
+    found = {f"{kind}, backward": 0.0 for kind in kinds}
+    for event in profiler.key_averages(group_by_input_shape=True):
+        if event.key == "aten::convolution_backward":
+            _, inputs_per_group, *kernel = event.input_shapes[2]
+            sides = "x".join(map(str, kernel))
+            part = f"depthwise {sides}, backward" if inputs_per_group == 1 else ""
+            spent = event.device_time_total if loss.is_cuda else event.cpu_time_total
+            found[part if part in found else "other convolutions, backward"] += spent * 1e-6
+    return found | {"all else, backward": whole - sum(found.values())}
 
 
 def main(arguments: list[str] | None = None) -> None:
