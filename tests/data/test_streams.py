@@ -12,7 +12,7 @@ import pytest
 import torch
 from monai.transforms import RandGaussianNoised
 
-from fewlabel.data import SliceDataset, TwoStreamLoader
+from fewlabel.data import PatchDataset, SliceDataset, TwoStreamLoader
 from fewlabel.data.streams import StreamSampler
 from fewlabel.transforms import SliceAugmentationd
 
@@ -250,3 +250,9 @@ def test_the_log_tells_how_many_volumes_are_trained_on(
     with caplog.at_level("INFO", logger="fewlabel"):
         next(iter(loader(data, unlabeled_batch_size=size)))
     assert f"training on 2 labeled volumes (10 slices) and {told}" in caplog.text
+
+
+def test_patches_are_not_called_slices(data: Any, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level("INFO", logger="fewlabel"):
+        next(iter(TwoStreamLoader(*(PatchDataset(items, load) for items in data), **SIZES)))
+    assert "training on 2 labeled volumes and 3 unlabeled ones" in caplog.text

@@ -8,6 +8,7 @@ import shutil
 import sys
 import tarfile
 import zipfile
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,7 @@ collect_ignore_glob = [] if importlib.util.find_spec("monailabel") else ["test_*
 
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT / "tests" / "docs"))  # for the reader of documented commands
-SIZE = 64  # of the demos: small enough for a step on one core
+SERVED = ("mcsc", "supervised")  # what most tests work with
 
 
 @pytest.fixture(scope="session")
@@ -35,28 +36,34 @@ def atrium(real_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def weigh(bundle: Path, num_classes: int, seed: int) -> None:
-    """Write weights as a training of a few steps would: small ones, both students if the method has two."""
+    """Write weights as a demo of a few steps would leave them: small ones, both students if the method has two."""
     import torch
+    from monai.bundle import ConfigParser
 
-    from fewlabel.networks import SwinUnet, UNet
-
+    inference, train = (
+        json.loads((bundle / "configs" / f"{name}.json").read_text()) for name in ("inference", "train")
+    )
+    settings = {**train["demo"], "num_classes": num_classes}
+    note = {key: settings[key] for key in inference["trained"] if key in settings}
+    parser = ConfigParser({**inference, "bundle_root": str(bundle), "uncertainty": True, "trained": note})
+    for student in ("network_def", "peer_def"):
+        if parser[student] and "text" in train["demo"]:
+            parser[student]["text"] = train["demo"]["text"]
     torch.manual_seed(seed)
-    students = {"model.pt": UNet(num_classes=num_classes, norm="instance", xavier_head=True)}
-    if peer := json.loads((bundle / "configs" / "inference.json").read_text())["peer_def"]:
-        head = peer.get("head_kernel_size", 1)
-        students["model_peer.pt"] = SwinUnet(num_classes=num_classes, img_size=SIZE, head_kernel_size=head)
+    files = {"network_def": "model.pt", "peer_def": "model_peer.pt"}
+    if inference["peer_checkpoint"] == "@checkpoint" or not inference["peer_def"]:
+        del files["peer_def"]
     (bundle / "models").mkdir()
-    for file, student in students.items():
-        torch.save(student.state_dict(), bundle / "models" / file)
-    note = {"size": SIZE, "norm": "instance", "num_classes": num_classes}
+    for student, file in files.items():
+        torch.save(parser.get_parsed_content(student).state_dict(), bundle / "models" / file)
     (bundle / "models" / "model.json").write_text(json.dumps(note))
 
 
-def _packed(num_classes: int, folder: Path) -> Path:
-    """Pack `mcsc` and `supervised` with weights of their own into a folder of zips."""
+def packed(names: Sequence[str], num_classes: int, folder: Path) -> Path:
+    """Pack bundles with weights of their own into a folder of zips."""
     from fewlabel.bundle.pack import pack_bundle
 
-    for seed, name in enumerate(("mcsc", "supervised")):
+    for seed, name in enumerate(names):
         bundle = folder / name
         shutil.copytree(ROOT / "bundles" / name, bundle, ignore=shutil.ignore_patterns("models", "eval"))
         weigh(bundle, num_classes, seed)
@@ -70,13 +77,13 @@ def _packed(num_classes: int, folder: Path) -> Path:
 @pytest.fixture(scope="session")
 def cardiac_zips(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Bundles of four classes, packed."""
-    return _packed(4, tmp_path_factory.mktemp("cardiac"))
+    return packed(SERVED, 4, tmp_path_factory.mktemp("cardiac"))
 
 
 @pytest.fixture(scope="session")
 def atrium_zips(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Bundles of two classes, packed."""
-    return _packed(2, tmp_path_factory.mktemp("atrial"))
+    return packed(SERVED, 2, tmp_path_factory.mktemp("atrial"))
 
 
 def unzip(zips: Path, folder: Path) -> Path:

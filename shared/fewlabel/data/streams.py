@@ -131,8 +131,12 @@ class TwoStreamLoader:
         use_unlabeled = self.unlabeled is not None and len(self.unlabeled) > 0 and self.unlabeled_batch_size > 0
         unlabeled = self._stream(self.unlabeled, self.unlabeled_batch_size, 1) if use_unlabeled else None
         used = [self.labeled, self.unlabeled if use_unlabeled else None]
-        counts = [number for data in used for number in ((len(data.data), len(data)) if data is not None else (0, 0))]
-        _log.info("training on %d labeled volumes (%d slices) and %d unlabeled ones (%d slices)", *counts)
+        volumes = [0 if data is None else len(data.data) for data in used]
+        items = [0 if data is None else len(data) for data in used]
+        slices = ["" if items == volumes else f" ({number} slices)" for number in items]
+        _log.info(
+            "training on %d labeled volumes%s and %d unlabeled ones%s", volumes[0], slices[0], volumes[1], slices[1]
+        )
         while True:
             batch: Batch = {"labeled": next(labeled), "unlabeled": None if unlabeled is None else next(unlabeled)}
             # counted before the batch leaves: whoever saves a checkpoint after the step has consumed it

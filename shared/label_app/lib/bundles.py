@@ -51,6 +51,12 @@ def has_peer(bundle: Path) -> bool:
     return bool(read_config(bundle, "inference").get("peer_def"))
 
 
+def students(bundle: Path) -> tuple[str, ...]:
+    """Return the files that hold the weights of a method's two students; two decoders of one network share theirs."""
+    shared = read_config(bundle, "inference").get("peer_checkpoint") == "@checkpoint"
+    return (WEIGHTS,) if shared else (WEIGHTS, PEER_WEIGHTS)
+
+
 def noted_settings(bundle: Path) -> dict[str, Any]:
     """Return the settings that the weights were trained with, see ``fewlabel.bundle.trained_with``."""
     note = (bundle / WEIGHTS).with_suffix(".json")

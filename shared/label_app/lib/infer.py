@@ -20,8 +20,8 @@ class BundleInfer(BundleInferTask):
     """MONAI Label's task with three differences.
 
     Weights that do not fit the network are refused, where MONAI Label would segment with what happens to be in it. When
-    a training replaces the weights by ones that were trained with other settings, the network is built anew. And the
-    bundle's networks see slices, but its results are volumes: clients are told so.
+    a training replaces the weights by ones that were trained with other settings, the network is built anew. And
+    networks of some bundles see slices, but results are volumes: clients are told so.
     """
 
     def __init__(self, path: Path, conf: dict[str, str]) -> None:

@@ -15,7 +15,7 @@ from monailabel.utils.others.generic import name_to_device
 from fewlabel.engines.label_maps import LabelMapper
 from fewlabel.errors import explanation, sentence
 from fewlabel.handlers import load_network
-from lib.bundles import PEER_WEIGHTS, WEIGHTS
+from lib.bundles import students
 
 _log = logging.getLogger(__name__)
 
@@ -36,7 +36,7 @@ class PredictedQuality(ScoringMethod):
         """Score, and return how many studies were scored, skipped, and which failed and why."""
         images = sorted(datastore.get_unlabeled_images())
         summary: dict[str, Any] = {"total": len(images), "scored": 0, "skipped": 0, "failed": {}}
-        missing = [name for name in (WEIGHTS, PEER_WEIGHTS) if not (self.path / name).is_file()]
+        missing = [name for name in students(self.path) if not (self.path / name).is_file()]
         if missing:
             summary["reason"] = f"{self.path.name} has no {' and no '.join(missing)}: train it first, here or elsewhere"
             _log.warning("nothing was scored: %s", summary["reason"])
@@ -63,7 +63,7 @@ class PredictedQuality(ScoringMethod):
 
     def _stamp(self) -> str:
         # of the content: files from a zip are all of 1980
-        content = b"".join((self.path / name).read_bytes() for name in (WEIGHTS, PEER_WEIGHTS))
+        content = b"".join((self.path / name).read_bytes() for name in students(self.path))
         return hashlib.sha256(content).hexdigest()
 
     def _load(self, device: str) -> tuple[Any, LabelMapper]:

@@ -34,7 +34,7 @@ class SemiSupervisedTraining(BundleTrainTask):
         """Return what a client may set, with the values used otherwise."""
         options: dict[str, Any] = super().config()
         options["model_filename"] = [name for name in options["model_filename"] if name == "model.pt"]
-        return {**options, **_numbers(self.settings())}
+        return {**options, **self._numbers(self.settings())}
 
     def settings(self) -> dict[str, Any]:
         """Return the block of settings that the weights were trained with, the paper's if there are no weights yet."""
@@ -66,7 +66,7 @@ class SemiSupervisedTraining(BundleTrainTask):
         """Let both students go on from their weights."""
         if not pretrained:
             return
-        peer = next((handler["peer"] for handler in train_handlers if handler.get("_target_") == _SAVER), None)
+        peer = next((handler.get("peer") for handler in train_handlers if handler.get("_target_") == _SAVER), None)
         students = {peer_of(model_pytorch): peer, model_pytorch: "@network"}
         for path, network in students.items():
             if network is not None and Path(path).is_file():
@@ -95,7 +95,7 @@ class SemiSupervisedTraining(BundleTrainTask):
 
     def _requested(self, settings: dict[str, Any]) -> dict[str, Any]:
         """Return the settings with the numbers that the request sets."""
-        numbers = _numbers(settings)
+        numbers = self._numbers(settings)
         for key in numbers.keys() & self.request.keys():
             value = self.request[key]
             if not _is_number(value):
@@ -103,11 +103,10 @@ class SemiSupervisedTraining(BundleTrainTask):
             numbers[key] = value
         return {**settings, **numbers}
 
-
-def _numbers(settings: dict[str, Any]) -> dict[str, Any]:
-    """Return what a request may set: not what the weights fix, and not the steps, for which clients have epochs."""
-    fixed = ("size", "steps")
-    return {key: value for key, value in settings.items() if _is_number(value) and key not in fixed}
+    def _numbers(self, settings: dict[str, Any]) -> dict[str, Any]:
+        """Return what a request may set: not what the weights fix, and not the steps, for which clients have epochs."""
+        fixed = {*read_config(self.path, "inference").get("trained", {}), "steps"}
+        return {key: value for key, value in settings.items() if _is_number(value) and key not in fixed}
 
 
 def _is_number(value: Any) -> bool:

@@ -1,0 +1,76 @@
+"""Every bundle in both apps, on left atria: a viewer gets what `monai.bundle` gives, and trains it."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from serving import Server, assert_same, bundle_run, serving
+
+from conftest import ROOT, packed, unzip
+
+BUNDLES = sorted(path.parents[1].name for path in (ROOT / "bundles").glob("*/configs/train.json"))
+
+
+@pytest.fixture(scope="module")
+def zips(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return packed(BUNDLES, 2, tmp_path_factory.mktemp("all"))
+
+
+@pytest.fixture(scope="module")
+def names(atrium: Path) -> list[str]:
+    return sorted(path.stem for path in (atrium / "images").iterdir())
+
+
+@pytest.fixture(scope="module", params=["own", "stock"])
+def app(request: pytest.FixtureRequest, stock_app: Path, zips: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An app with all bundles in its folder `model`."""
+    source = ROOT / "shared" / "label_app" if request.param == "own" else stock_app
+    copy = tmp_path_factory.mktemp(request.param) / "app"
+    shutil.copytree(source, copy, ignore=shutil.ignore_patterns("model", "logs", "__pycache__"))
+    unzip(zips, copy / "model")
+    return copy
+
+
+@pytest.fixture(scope="module")
+def server(app: Path, atrium: Path, names: list[str]) -> Iterator[Server]:
+    """Three studies, one of them labeled."""
+    shutil.copytree(atrium / "images", app.parent / "studies")
+    own = (app / "lib" / "scoring.py").is_file()
+    conf = {} if own else {"models": ",".join(BUNDLES), "zoo_source": "ngc", "sam2": "false"}
+    with serving(app, app.parent / "studies", conf, *([ROOT / "shared"] if own else [])) as running:
+        running.submit(names[0], atrium / "labels" / f"{names[0]}.nii")
+        yield running
+
+
+@pytest.mark.parametrize("bundle", BUNDLES)
+def test_a_bundle_segments_as_monai_bundle_does_and_differently_once_trained(
+    bundle: str, server: Server, app: Path, names: list[str], tmp_path: Path
+) -> None:
+    before = server.segment(bundle, names[1], tmp_path)
+    assert_same(before, bundle_run(app / "model" / bundle, app.parent / "studies" / f"{names[1]}.nii", tmp_path))
+    weights = app / "model" / bundle / "models" / "model.pt"
+    old = weights.read_bytes()
+    task = server.train(bundle, {"max_epochs": 1, "val_split": 0})
+    assert task["status"] == "DONE", server.log[-5000:]
+    assert weights.read_bytes() != old
+    assert not np.array_equal(server.segment(bundle, names[1], tmp_path).dataobj, before.dataobj)
+
+
+def test_two_decoders_of_one_network_score_studies_as_two_networks_do(server: Server, app: Path) -> None:
+    if not (app / "lib" / "scoring.py").is_file():
+        assert server.get("/info/")["scoring"].keys().isdisjoint({"mc_net_quality", "mcsc_v2_quality"})
+        return
+    for bundle in ("mc_net", "mcsc_v2"):
+        summary = server.post(f"/scoring/{bundle}_quality?run_sync=true")
+        assert summary == {"total": 2, "scored": 2, "skipped": 0, "failed": {}}
+
+
+def test_what_the_weights_fix_is_nothing_that_a_request_may_set(server: Server, app: Path) -> None:
+    if (app / "lib" / "scoring.py").is_file():
+        options = server.get("/info/")["trainers"]["vnet"]["config"]
+        assert options["labeled_batch_size"] == 2
+        assert {"channels", "spacing", "size", "steps"}.isdisjoint(options)
