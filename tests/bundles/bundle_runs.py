@@ -101,6 +101,8 @@ def tiny(bundle: str, **changes: Any) -> dict[str, Any]:
         known = {key: value for key, value in small.items() if key in settings[block]}
         if settings[block]["unlabeled_batch_size"] == 0:
             known.pop("unlabeled_batch_size")
+        if settings["paper"]["optimizer"]["_target_"] == "torch.optim.AdamW":  # whose steps are as long as its rate
+            known.update({"lr_network": 3e-3} if "lr_network" in known else {})
         if settings[block]["norm"] == "layer":  # the same for any batch already
             known.pop("norm")
         overrides.update({f"{block}#{key}": value for key, value in known.items()})
