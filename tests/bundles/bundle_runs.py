@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pytest
 import torch
 from monai.bundle import ConfigWorkflow
 
@@ -16,6 +17,7 @@ ROOT = Path(__file__).parents[2]
 BUNDLES = sorted(path.parents[1].name for path in (ROOT / "bundles").glob("*/configs/train.json"))
 # what `make test` trains; the others, whose files it reads all the same, are trained by `make test-slow`
 OFTEN_TRAINED = ("supervised", "mcsc", "vnet")
+OFTEN_RUN = [pytest.param(name, marks=[] if name in OFTEN_TRAINED else pytest.mark.slow) for name in BUNDLES]
 # what makes a step of any method cheap; only the keys that a bundle has are set
 TINY = {
     "size": 64,

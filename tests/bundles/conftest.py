@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from bundle_runs import BUNDLES, OFTEN_TRAINED, Trained, phantom_of, places, run, tiny, tree, undisturbed, working_in
+from bundle_runs import OFTEN_RUN, Trained, phantom_of, places, run, tiny, tree, undisturbed, working_in
 
 from fewlabel.data.phantom import write_phantom
 
@@ -31,10 +31,7 @@ def phantom(request: pytest.FixtureRequest, phantoms: Callable[[str], Path]) -> 
     return phantoms("cardiac")
 
 
-_TRAINED = [pytest.param(name, marks=[] if name in OFTEN_TRAINED else pytest.mark.slow) for name in BUNDLES]
-
-
-@pytest.fixture(scope="session", params=_TRAINED)
+@pytest.fixture(scope="session", params=OFTEN_RUN)
 def trained(
     request: pytest.FixtureRequest, phantoms: Callable[[str], Path], tmp_path_factory: pytest.TempPathFactory
 ) -> Trained:
