@@ -15,7 +15,7 @@ from monai.bundle import ConfigWorkflow
 
 ROOT = Path(__file__).parents[2]
 BUNDLES = sorted(path.parents[1].name for path in (ROOT / "bundles").glob("*/configs/train.json"))
-# what `make test` trains; the others, whose files it reads all the same, are trained by `make test-slow`
+# what `make test` trains and runs; the others, whose files it reads all the same, `make test-slow` does
 OFTEN_TRAINED = ("supervised", "mcsc", "vnet")
 OFTEN_RUN = [pytest.param(name, marks=[] if name in OFTEN_TRAINED else pytest.mark.slow) for name in BUNDLES]
 # what makes a step of any method cheap; only the keys that a bundle has are set

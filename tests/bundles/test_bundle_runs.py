@@ -12,6 +12,7 @@ import pytest
 import torch
 from bundle_runs import (
     BUNDLES,
+    OFTEN_RUN,
     ROOT,
     Trained,
     classes_of,
@@ -223,6 +224,7 @@ def test_monai_label_trains_its_own_scans_with_the_papers_settings(
     assert history(root)[0]["learning_rates"][0] == pytest.approx(0, abs=1e-12)
 
 
+@pytest.mark.parametrize("bundle", OFTEN_RUN, indirect=True)
 @pytest.mark.parametrize(("labeled", "unlabeled"), [(4, 0), (1, 1)])
 def test_all_scans_labeled_or_one_of_each_is_enough(
     bundle: str, labeled: int, unlabeled: int, phantom: Path, tmp_path: Path
