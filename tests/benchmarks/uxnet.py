@@ -83,24 +83,20 @@ def shares(network: DKUXNet, x: Tensor) -> dict[str, float]:
         "k-means layers": [m for m in network.modules() if isinstance(m, KMaxLayer)],
         "mask predictor": [m for m in network.children() if isinstance(m, MaskPredictor)],
     }
-    handles, backward = [], dict[str, float]()
+    handles = []
     for part, modules in named.items():
         for module in modules:
             # what ran since the last lap belongs to whoever surrounds this module
             outside = "rest of the encoder" if part == "depthwise 7x7x7" else "other"
             handles.append(module.register_forward_pre_hook(lambda *_, outside=outside: clock.lap(outside)))
             handles.append(module.register_forward_hook(lambda *_, part=part: clock.lap(part)))
-    for measured in (False, True):  # once to warm up
-        if measured:
-            clock.start()
-        logits = network(x)
-        clock.lap("other")
-        loss = logits.square().mean()
-        clock.lap("other")
-        backward = backward_seconds(loss)
+    network(x).square().mean().backward()  # to warm up
+    clock.start()
+    loss = network(x).square().mean()
+    clock.lap("other")
     for handle in handles:
         handle.remove()
-    return dict(clock.seconds) | backward
+    return dict(clock.seconds) | backward_seconds(loss)
 
 
 def backward_seconds(loss: Tensor) -> dict[str, float]:

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 import torch
+from fire.parser import DefaultParseValue
 from monai.bundle import ConfigWorkflow
 
 ROOT = Path(__file__).parents[2]
@@ -103,12 +104,18 @@ def tiny(bundle: str, **changes: Any) -> dict[str, Any]:
         known = {key: value for key, value in small.items() if key in settings[block]}
         if settings[block]["unlabeled_batch_size"] == 0:
             known.pop("unlabeled_batch_size")
-        if settings["paper"]["optimizer"]["_target_"] == "torch.optim.AdamW":  # whose steps are as long as its rate
-            known.update({"lr_network": 3e-3} if "lr_network" in known else {})
+        adam = settings["paper"]["optimizer"]["_target_"] == "torch.optim.AdamW"  # whose steps are as long as its rate
+        if adam and "lr_network" in known:
+            known["lr_network"] = 3e-3
         if settings[block]["norm"] == "layer":  # the same for any batch already
             known.pop("norm")
         overrides.update({f"{block}#{key}": value for key, value in known.items()})
     return overrides
+
+
+def typed(options: Mapping[str, str]) -> dict[str, Any]:
+    """What `python -m monai.bundle run` makes of the words behind its options."""
+    return {name: DefaultParseValue(word) for name, word in options.items()}
 
 
 def places(folder: Path) -> dict[str, str]:

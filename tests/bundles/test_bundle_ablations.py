@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import re
-from typing import Any
 
 import pytest
 import torch
-from bundle_runs import ROOT, config, read_json, workflow
-from fire.parser import DefaultParseValue
+from bundle_runs import ROOT, config, read_json, typed, workflow
 
 from fewlabel.methods import CertainContrast, GLCLContrast, MCSCv2, ReCoContrast
 
@@ -30,11 +28,6 @@ def cs_unet_rows() -> dict[str, tuple[dict[str, str], int]]:
             before = rows[f"method {base[1]}"][0] if base else {}
             rows[cells[0]] = ({**before, **more}, int(parameters.replace(",", "")))
     return rows
-
-
-def typed(options: dict[str, str]) -> dict[str, Any]:
-    """What `python -m monai.bundle run` makes of the words behind its options."""
-    return {name: DefaultParseValue(word) for name, word in options.items()}
 
 
 @pytest.mark.parametrize("row", sorted(TABLE_3_3 | TABLE_3_4))

@@ -10,8 +10,7 @@ from typing import Any
 
 import pytest
 import torch
-from bundle_runs import ROOT, example, places, tiny, workflow
-from fire.parser import DefaultParseValue
+from bundle_runs import ROOT, example, places, tiny, typed, workflow
 from monai.bundle import ConfigWorkflow
 
 from fewlabel.engines.weights import as_weights
@@ -32,7 +31,7 @@ def options(cell: str) -> dict[str, Any]:
     """What `monai.bundle run` makes of the options that a cell begins with, between backticks."""
     words = shlex.split("".join(re.findall(r"^`([^`]+)`", cell)))
     pairs = zip(words[::2], words[1::2], strict=True)
-    return {key.removeprefix("--"): DefaultParseValue(value) for key, value in pairs}
+    return typed({key.removeprefix("--"): value for key, value in pairs})
 
 
 Training = Callable[..., ConfigWorkflow]
