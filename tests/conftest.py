@@ -41,8 +41,8 @@ def real_acdc(real_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
 
 @pytest.fixture(scope="session")
 def real_atria(real_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of MR scans of left atria."""
-    return unpacked(real_data / "la.tar.xz", tmp_path_factory.mktemp("la")) / "images"
+    """MR scans of left atria: `images` and `labels`, of equal names."""
+    return unpacked(real_data / "la.tar.xz", tmp_path_factory.mktemp("la"))
 
 
 def unpacked(archive: Path, folder: Path) -> Path:

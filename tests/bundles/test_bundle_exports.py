@@ -68,7 +68,8 @@ def test_at_its_real_size_a_bundle_segments_a_real_heart_alike(
     parser = workflow(bundle, "inference", checkpoint="no_weights_yet.pt", device="cpu").parser
     network, inferer = parser.get_parsed_content("network_def"), parser.get_parsed_content("inferer")
     if works_on_volumes(bundle):
-        scan = window_of(min(request.getfixturevalue("real_atria").iterdir()), inferer.size, tmp_path / "scan.nii.gz")
+        whole = min((request.getfixturevalue("real_atria") / "images").iterdir())
+        scan = window_of(whole, inferer.size, tmp_path / "scan.nii.gz")
     else:
         scan = min((request.getfixturevalue("real_acdc") / "imagesTr").iterdir())
     image = parser.get_parsed_content("preprocessing")({"image": str(scan)})["image"]
