@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 import SimpleITK
 
-from fewlabel.data.acdc import prepare_acdc
-from fewlabel.data.phantom import write_phantom
+from fewlabel.data.phantoms.cohort import write_phantom
+from fewlabel.data.public.acdc import prepare_acdc
 
 ROOT = Path(__file__).parents[1]
 

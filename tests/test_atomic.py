@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from fewlabel.atomic import appearing, write_whole
+from fewlabel.atomic import atomic_open, atomic_write
 
 
 def test_a_file_appears_whole_in_a_folder_made_for_it(tmp_path: Path) -> None:
     target = tmp_path / "new" / "folder" / "weights.pt"
-    write_whole(target, b"all of it")
+    atomic_write(target, b"all of it")
     assert target.read_bytes() == b"all of it"
     assert list(target.parent.iterdir()) == [target]
 
@@ -20,7 +20,7 @@ def test_a_file_appears_whole_in_a_folder_made_for_it(tmp_path: Path) -> None:
 def test_nothing_shows_before_the_last_byte_is_written(tmp_path: Path) -> None:
     target = tmp_path / "state"
     target.write_bytes(b"old")
-    with appearing(target) as stream:
+    with atomic_open(target) as stream:
         stream.write(b"new")
         stream.flush()
         assert target.read_bytes() == b"old"
@@ -35,7 +35,7 @@ def test_a_write_that_breaks_off_leaves_the_old_file_and_nothing_else(
     target.write_bytes(b"old")
 
     def break_off() -> None:
-        with appearing(target) as stream:
+        with atomic_open(target) as stream:
             stream.write(b"half")
             raise error
 
@@ -51,14 +51,14 @@ def test_a_process_killed_while_writing_leaves_the_old_file(tmp_path: Path) -> N
     target.write_bytes(b"old")
     child = os.fork()
     if child == 0:
-        with appearing(target) as stream:
+        with atomic_open(target) as stream:
             stream.write(b"half")
             stream.flush()
             os.kill(os.getpid(), signal.SIGKILL)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL
     assert target.read_bytes() == b"old"
     assert not [path for path in tmp_path.iterdir() if path != target and not path.name.startswith(".")]
-    write_whole(target, b"new")  # what the killed process left is in nobody's way
+    atomic_write(target, b"new")  # what the killed process left is in nobody's way
     assert target.read_bytes() == b"new"
 
 
@@ -67,7 +67,7 @@ def test_threads_that_write_one_file_do_not_mix(tmp_path: Path) -> None:
     contents = [bytes([letter]) * 50_000 for letter in b"abcd"]
 
     def write(content: bytes) -> None:
-        with appearing(target) as stream:
+        with atomic_open(target) as stream:
             gate.wait(30)
             for start in range(0, len(content), 1000):
                 stream.write(content[start : start + 1000])
@@ -87,6 +87,6 @@ def test_a_folder_that_cannot_be_written_to_is_named_with_the_way_out(tmp_path: 
         pytest.raises(
             PermissionError, match=r"file: can't write there \(.*\); choose another folder with --output_dir"
         ),
-        appearing(tmp_path / "file" / "state"),
+        atomic_open(tmp_path / "file" / "state"),
     ):
         pytest.fail("nothing to write to")

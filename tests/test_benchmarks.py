@@ -45,9 +45,9 @@ def test_the_gpu_program_measures_everything_on_a_cpu_too(gpu: ModuleType, tmp_p
     for row in steps["rows"]:
         assert row["seconds"] > 0
         assert sum(row["shares"].values()) == pytest.approx(1)
-    assert "contrast" not in shares["cts"]
+    assert "contrastive" not in shares["cts"]
     for name in ("mcsc", "mcsc_v2", "drawn"):
-        assert set(shares[name]) == {*shares["cts"], "contrast"}
+        assert set(shares[name]) == {*shares["cts"], "contrastive"}
     assert "mcsc / cts" in (tmp_path / "results.md").read_text()
     assert "mcsc_v2 / cts" in (tmp_path / "results.md").read_text()
 

@@ -7,19 +7,19 @@ import pytest
 from fewlabel.handlers import TrainingState
 from fewlabel.inferers import ResizedSliceInferer
 from fewlabel.networks import UNet
-from fewlabel.switches import is_on, reads_switches
+from fewlabel.parsing import parse_arguments, parse_bool
 from fewlabel.transforms import SliceAugmentationd
 
 
 class Scan:
-    @reads_switches
+    @parse_arguments
     def __init__(self, name: str, flip: bool = True, *, sides: bool = False, count: int = 1) -> None:
         self.given = (name, flip, sides, count)
 
 
 @pytest.mark.parametrize("word", ["false", "False", "FALSE", False])
 def test_a_word_for_false_is_false(word: bool | str) -> None:
-    assert not is_on(word)
+    assert not parse_bool(word)
     assert Scan("a", word).given == ("a", False, False, 1)  # type: ignore[arg-type]
 
 
@@ -35,7 +35,7 @@ def test_what_is_neither_is_refused_with_the_switchs_name(word: object) -> None:
 
 @pytest.mark.parametrize(("given", "read"), [("null", None), (None, None), (8, 8), ("off", "off")])
 def test_null_is_none_where_none_may_stand(given: object, read: object) -> None:
-    @reads_switches
+    @parse_arguments
     def sizes(side: int | None, name: str = "null", part: Path | None = None) -> tuple[object, ...]:
         return side, name, part
 

@@ -11,7 +11,7 @@ from typing import IO
 
 
 @contextmanager
-def appearing(path: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
+def atomic_open(path: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
     """Open a temporary sibling of ``path`` for writing and rename it to ``path`` once all of it is on disk.
 
     Whatever ends the process leaves the old file, or none, never part of one; after an error or an interrupt the
@@ -41,8 +41,8 @@ def appearing(path: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
         partial.unlink(missing_ok=True)
 
 
-def write_whole(path: str | os.PathLike[str], content: bytes) -> Path:
-    """Write ``content`` to ``path``, see :func:`appearing`, and return the path."""
-    with appearing(path) as stream:
+def atomic_write(path: str | os.PathLike[str], content: bytes) -> Path:
+    """Write ``content`` to ``path``, see :func:`atomic_open`, and return the path."""
+    with atomic_open(path) as stream:
         stream.write(content)
     return Path(path)

@@ -17,7 +17,7 @@ def check(directory: str, labeled_cases: int | None = None, seed: int = 0) -> No
         seed: Orders the labeled cases when splits.json does not.
 
     """
-    from fewlabel.data.checks import check as check_dataset
+    from fewlabel.data.checks.dataset import check as check_dataset
 
     report = check_dataset(str(directory), labeled_cases, seed)
     print(report)
@@ -35,7 +35,7 @@ def phantom(kind: str, directory: str, cases: int = 24, seed: int = 0) -> None:
         seed: The same seed gives the same files.
 
     """
-    from fewlabel.data.phantom import write_phantom
+    from fewlabel.data.phantoms.cohort import write_phantom
 
     print(write_phantom(str(directory), str(kind), cases, seed))
 
@@ -53,9 +53,9 @@ def prepare(
         margin: Of la and pancreas: voxels to keep around the label's box; none for whole scans.
 
     """
-    from fewlabel.data.acdc import prepare_acdc
-    from fewlabel.data.left_atrium import prepare_la
-    from fewlabel.data.pancreas import prepare_pancreas
+    from fewlabel.data.public.acdc import prepare_acdc
+    from fewlabel.data.public.left_atrium import prepare_la
+    from fewlabel.data.public.pancreas import prepare_pancreas
 
     cropping = {"la": prepare_la, "pancreas": prepare_pancreas}
     missing = _truth("allow_missing", allow_missing)
@@ -83,7 +83,7 @@ def pack(
         large_file_mb: Files above so many megabytes are large; the model zoo's limit is 25.
 
     """
-    from fewlabel.bundle.pack import pack_bundle
+    from fewlabel.bundle.packing.pack import pack_bundle
 
     print(pack_bundle(str(bundle), str(out), _truth("weights", weights), url, large_file_mb))
 
@@ -101,7 +101,7 @@ def export(
         checkpoint: The weights; the bundle's models/model.pt when left out.
 
     """
-    from fewlabel.bundle.export import export_bundle
+    from fewlabel.bundle.export.network import export_bundle
 
     print(
         export_bundle(str(bundle), str(to), *(None if path is None else str(path) for path in (out, scan, checkpoint)))
@@ -118,7 +118,7 @@ def embed(*names: str, out: str, model: str | None = None, template: str | None 
         template: The prompt, with {} for the name; "A pixel of a {}." when left out.
 
     """
-    from fewlabel.networks.text_embedding import CLIP, TEMPLATE, save_embeddings
+    from fewlabel.networks.vclipseg.text_embedding import CLIP, TEMPLATE, save_embeddings
 
     if not names:
         raise ValueError('name each class, without the background: fewlabel embed "left atrium" --out text.pt')

@@ -8,7 +8,7 @@ from pathlib import Path
 _PACKAGE = Path(__file__).parent
 
 
-def explanation(error: BaseException) -> BaseException:
+def user_facing_cause(error: BaseException) -> BaseException:
     """Return, of an error and its causes, the outermost that this package raised; the first cause if it raised none.
 
     The first cause alone may be a library's "file ended early", without the file's name.
@@ -19,7 +19,7 @@ def explanation(error: BaseException) -> BaseException:
     return next((cause for cause in chain if _is_ours(cause)), chain[-1])
 
 
-def sentence(error: BaseException) -> str:
+def one_line(error: BaseException) -> str:
     """Return the message as one line; those of ValueError and OSError are sentences, others need the error's name.
 
     >>> sentence(KeyError("image"))

@@ -13,8 +13,8 @@ from monailabel.tasks.activelearning.first import First
 from monailabel.tasks.activelearning.random import Random
 
 import fewlabel
-from fewlabel.errors import explanation, sentence
-from lib.bundles import WEIGHTS, find_bundles, has_peer
+from fewlabel.errors import one_line, user_facing_cause
+from lib.bundles import WEIGHTS, find_bundles, has_second_network
 from lib.infer import BundleInfer
 from lib.scoring import PredictedQuality, quality_key
 from lib.strategy import LowestQuality
@@ -48,13 +48,15 @@ class FewlabelApp(MONAILabelApp):
     def init_scoring_methods(self) -> dict[str, PredictedQuality]:
         """Return the methods of the bundles with two students; one alone has nobody to disagree with."""
         for name, path in self.bundles.items():
-            if not has_peer(path):
+            if not has_second_network(path):
                 _log.info("%s trains one network alone: no predicted quality, no study to prefer", name)
-        return {quality_key(name): PredictedQuality(path) for name, path in self.bundles.items() if has_peer(path)}
+        return {
+            quality_key(name): PredictedQuality(path) for name, path in self.bundles.items() if has_second_network(path)
+        }
 
     def init_strategies(self) -> dict[str, Any]:
         """Return the ways to choose the next study."""
-        qualities = [quality_key(name) for name, path in self.bundles.items() if has_peer(path)]
+        qualities = [quality_key(name) for name, path in self.bundles.items() if has_second_network(path)]
         return {**{key: LowestQuality(key) for key in qualities}, "first": First(), "random": Random()}
 
     def info(self) -> dict[str, Any]:
@@ -108,7 +110,7 @@ def _told(task: Any, *arguments: Any) -> Any:
     except MONAILabelException as error:
         raise HTTPException(400, error.msg) from error
     except (ValueError, OSError, RuntimeError) as error:
-        cause = explanation(error)
+        cause = user_facing_cause(error)
         if not isinstance(cause, (ValueError, OSError)):
             raise
-        raise HTTPException(400, sentence(cause)) from error
+        raise HTTPException(400, one_line(cause)) from error

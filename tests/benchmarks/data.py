@@ -23,7 +23,7 @@ import torch
 from monai.transforms import Compose, LoadImaged, ScaleIntensityd
 
 from fewlabel.data import Cohort, SliceDataset, TwoStreamLoader
-from fewlabel.data.phantom import write_phantom
+from fewlabel.data.phantoms.cohort import write_phantom
 from fewlabel.transforms import CheckCased, SliceAugmentationd
 
 

@@ -33,7 +33,7 @@ import torch
 import uxnet
 from measure import MEGABYTE, checked_device, machine, synchronize
 
-from fewlabel.atomic import write_whole
+from fewlabel.atomic import atomic_write
 from fewlabel.layers import kmax_attention
 
 BUNDLES = Path(__file__).parents[2] / "bundles"
@@ -187,12 +187,12 @@ def train(name: str, data: Path, folder: Path, device: torch.device, small: bool
 def write(out: Path, title: str, sections: list[Section]) -> None:
     """Write what is known so far, whole files."""
     content = {"machine": title, "date": time.strftime("%Y-%m-%d"), "sections": [asdict(s) for s in sections]}
-    write_whole(out / "results.json", json.dumps(content, indent=2).encode())
+    atomic_write(out / "results.json", json.dumps(content, indent=2).encode())
     parts = [f"# Measured on {title}\n\n{content['date']}, `python tests/benchmarks/gpu.py`\n"]
     for section in sections:
         body = f"```\n{section.text}\n```\n" if section.text else ""
         parts.append(f"## {section.title}\n\n{body}" + (f"\n{section.note}\n" if section.note else ""))
-    write_whole(out / "results.md", "\n".join(parts).encode())
+    atomic_write(out / "results.md", "\n".join(parts).encode())
 
 
 def run(title: str, out: Path, budget: Budget, plans: dict[str, Callable[[], Iterator[Section]]], least: float) -> int:

@@ -23,9 +23,9 @@ from monai.utils import set_determinism
 from torch import Tensor, nn
 
 from fewlabel.data import Cohort, SliceDataset, TwoStreamLoader
-from fewlabel.data.phantom import write_phantom
+from fewlabel.data.phantoms.cohort import write_phantom
 from fewlabel.engines import PolynomialWarmup
-from fewlabel.methods.base import supervised_loss
+from fewlabel.losses import supervised_loss
 from fewlabel.networks import UNet
 from fewlabel.transforms import SliceAugmentationd
 

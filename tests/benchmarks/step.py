@@ -32,10 +32,10 @@ from monai.losses import DiceCELoss, DiceLoss
 from torch import nn
 
 from fewlabel.engines import SemiSupervisedTrainer
-from fewlabel.methods import MCSC, CertainContrast, CrossTeaching, MCSCv2, Supervised
+from fewlabel.methods import MCSC, CertaintyGuidedContrastiveLoss, CrossTeaching, MCSCv2, Supervised
 from fewlabel.networks import CSUNet, SwinUnet, UNet
 
-PARTS = ("CNN forward", "Transformer forward", "supervised", "cross", "contrast", "backward", "optimizer", "other")
+PARTS = ("CNN forward", "Transformer forward", "supervised", "cross", "contrastive", "backward", "optimizer", "other")
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,9 @@ def mcsc(setting: Setting) -> nn.Module:
 
 
 def mcsc_v2(setting: Setting, center: str) -> nn.Module:
-    return MCSCv2(*students(setting), contrast=partial(CertainContrast, threshold=0.0, center=center))
+    return MCSCv2(
+        *students(setting), contrastive_loss=partial(CertaintyGuidedContrastiveLoss, threshold=0.0, center=center)
+    )
 
 
 METHODS: dict[str, Callable[[Setting], nn.Module]] = {
@@ -118,11 +120,11 @@ def measure(name: str, setting: Setting, with_parts: bool = True) -> Timing:
     batch, clock = make_batch(setting), Clock(device)
     alone = isinstance(method, Supervised)
     terms = ["supervised"] if alone else [f"{t}_{n}" for t in ("supervised", "cross") for n in STUDENTS]
-    weights = dict.fromkeys(terms, 1.0) | ({"contrast": 2e-3} if name in CONTRASTS else {})
+    weights = dict.fromkeys(terms, 1.0) | ({"contrastive": 2e-3} if name in CONTRASTS else {})
     warm = 1 if device.type == "cpu" else 5
     total = warm + setting.steps + (2 if with_parts else 0)
     trainer = SemiSupervisedTrainer(device, 1, [batch] * total, method, optimizer, weights)
-    _follow(method, optimizer, clock, rest="contrast" if name in CONTRASTS else "other")
+    _follow(method, optimizer, clock, rest="contrastive" if name in CONTRASTS else "other")
     seconds: list[float] = []
     began = 0.0
 

@@ -26,8 +26,8 @@ from torch import Tensor, nn
 from torch.profiler import ProfilerActivity, profile
 
 from fewlabel.networks import DKUXNet
-from fewlabel.networks.kmax_decoder import KMaxLayer, MaskPredictor
-from fewlabel.networks.uxnet_encoder import UXBlock, UXNetEncoder
+from fewlabel.networks.dk_uxnet.encoder import UXBlock, UXNetEncoder
+from fewlabel.networks.dk_uxnet.kmax_decoder import KMaxLayer, MaskPredictor
 
 Convolution = Callable[[Tensor, Tensor], Tensor]
 

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from fewlabel.bundle import BundleCohort, cases
-from fewlabel.data.phantom import write_phantom
+from fewlabel.bundle import BundleCohort, cohort
+from fewlabel.data.phantoms.cohort import write_phantom
 
 
 @pytest.fixture
@@ -26,7 +26,7 @@ def dataset(phantom: Path, tmp_path: Path) -> Path:
 @pytest.fixture
 def small_demo(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let the demo's phantom be six small cases."""
-    monkeypatch.setattr(cases, "write_phantom", lambda folder, kind: write_phantom(folder, kind, cases=6))
+    monkeypatch.setattr(cohort, "write_phantom", lambda folder, kind: write_phantom(folder, kind, cases=6))
 
 
 def host_items(folder: Path, count: int = 2) -> list[dict[str, Any]]:

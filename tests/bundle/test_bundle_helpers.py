@@ -5,18 +5,18 @@ from pathlib import Path
 
 import pytest
 
-from fewlabel.bundle import explain_errors, trained_with
+from fewlabel.bundle import explain_errors, training_settings
 
 PAPER = {"size": 224, "norm": "batch"}
 
 
 def test_weights_without_a_note_were_trained_with_the_papers_settings(tmp_path: Path) -> None:
-    assert trained_with(tmp_path / "model.pt", **PAPER) == PAPER
+    assert training_settings(tmp_path / "model.pt", **PAPER) == PAPER
 
 
 def test_weights_with_a_note_are_run_as_they_were_trained(tmp_path: Path) -> None:
     (tmp_path / "model.json").write_text('{"size": 96, "norm": "instance"}')
-    assert trained_with(tmp_path / "model.pt", **PAPER) == {"size": 96, "norm": "instance"}
+    assert training_settings(tmp_path / "model.pt", **PAPER) == {"size": 96, "norm": "instance"}
 
 
 @pytest.mark.parametrize(
@@ -33,7 +33,7 @@ def test_weights_with_a_note_are_run_as_they_were_trained(tmp_path: Path) -> Non
 def test_a_note_that_does_not_fit_is_an_error_with_the_cure(note: bytes, message: str, tmp_path: Path) -> None:
     (tmp_path / "model.json").write_bytes(note)
     with pytest.raises(ValueError, match=message):
-        trained_with(tmp_path / "model.pt", **PAPER)
+        training_settings(tmp_path / "model.pt", **PAPER)
 
 
 def report(error: BaseException) -> None:
@@ -77,7 +77,7 @@ def test_our_own_message_is_told_rather_than_the_librarys_behind_it(
 ) -> None:
     (tmp_path / "model.json").write_text("{")
     with pytest.raises(ValueError, match="not valid JSON") as caught:
-        trained_with(tmp_path / "model.pt", **PAPER)
+        training_settings(tmp_path / "model.pt", **PAPER)
     explain_errors()
     report(wrapped(caught.value))
     assert capsys.readouterr().err.splitlines()[-1].startswith(f"fewlabel: error: {tmp_path / 'model.json'}: not valid")

@@ -16,7 +16,7 @@ from monai.data import load_net_with_metadata
 from torch import nn
 
 from fewlabel.bundle import export_bundle
-from fewlabel.bundle.export_formats import FORMATS, write_torchscript
+from fewlabel.bundle.export.formats import FORMATS, write_torchscript
 from fewlabel.cli import main
 from fewlabel.networks import SwinUnet
 

@@ -51,10 +51,12 @@ def without(key: str) -> dict[str, torch.Tensor]:
     return {name: value for name, value in small_unet().state_dict().items() if name != key}
 
 
-def define_peer(folder: Path, **changes: object) -> None:
+def define_second_network(folder: Path, **changes: object) -> None:
     file = folder / "configs" / "inference.json"
     config = json.loads(file.read_text())
-    file.write_text(json.dumps({**config, "peer_def": {**config["network_def"], "_disabled_": True, **changes}}))
+    file.write_text(
+        json.dumps({**config, "second_network_def": {**config["network_def"], "_disabled_": True, **changes}})
+    )
 
 
 def entries(archive: Path) -> list[str]:
@@ -72,7 +74,7 @@ def test_the_zip_holds_the_bundle_and_the_whole_package_beside_its_configs(bundl
     package = Path(fewlabel.__file__).parent
     sources = {f"tiny/fewlabel/{path.relative_to(package).as_posix()}" for path in package.rglob("*.py")}
     own = {"LICENSE", "configs/inference.json", "configs/metadata.json", "docs/README.md", "models/model.json"}
-    splits = {f"tiny/fewlabel/data/splits/{name}.json" for name in ("acdc", "la", "pancreas")}
+    splits = {f"tiny/fewlabel/data/public/splits/{name}.json" for name in ("acdc", "la", "pancreas")}
     data = {"tiny/fewlabel/py.typed", *splits}
     assert {*sources, *data, *(f"tiny/{name}" for name in own), "tiny/models/model.pt"} == set(names)
 
@@ -122,11 +124,11 @@ MISFITS = [
 
 
 @pytest.mark.parametrize(("content", "message"), MISFITS)
-@pytest.mark.parametrize("file", ["model.pt", "model_peer.pt"])
+@pytest.mark.parametrize("file", ["model.pt", "model_second.pt"])
 def test_weights_that_do_not_fit_their_network_are_refused_with_the_file_and_no_zip_appears(
     file: str, bundle: Path, tmp_path: Path, content: object, message: str
 ) -> None:
-    define_peer(bundle)
+    define_second_network(bundle)
     add_weights(bundle, small_unet().state_dict())
     add_weights(bundle, content(), file)  # type: ignore[operator]
     with pytest.raises(ValueError, match=rf"{file}.*{message}"):
@@ -159,10 +161,10 @@ def test_a_pickle_that_is_no_state_dict_is_refused_and_nothing_in_it_runs(
 
 def test_a_second_student_is_packed_where_inference_has_a_use_for_it(bundle: Path, tmp_path: Path) -> None:
     add_weights(bundle, small_unet().state_dict())
-    add_weights(bundle, small_unet(num_classes=2).state_dict(), "model_peer.pt")
-    assert "tiny/models/model_peer.pt" not in entries(pack_bundle(bundle, tmp_path / "dist"))
-    define_peer(bundle, num_classes=2)
-    assert "tiny/models/model_peer.pt" in entries(pack_bundle(bundle, tmp_path / "dist"))
+    add_weights(bundle, small_unet(num_classes=2).state_dict(), "model_second.pt")
+    assert "tiny/models/model_second.pt" not in entries(pack_bundle(bundle, tmp_path / "dist"))
+    define_second_network(bundle, num_classes=2)
+    assert "tiny/models/model_second.pt" in entries(pack_bundle(bundle, tmp_path / "dist"))
 
 
 def test_a_network_that_is_not_defined_is_named(bundle: Path, tmp_path: Path) -> None:

@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 import fewlabel
-from fewlabel.bundle import package, require_same_package
-from fewlabel.bundle.package import package_version
+from fewlabel.bundle import require_same_package
+from fewlabel.bundle.packing import package
+from fewlabel.bundle.packing.package import package_version
 
 PACKAGE = Path(fewlabel.__file__).parent
 

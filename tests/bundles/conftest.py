@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from bundle_runs import OFTEN_RUN, Trained, phantom_of, places, run, tiny, tree, undisturbed, working_in
 
-from fewlabel.data.phantom import write_phantom
+from fewlabel.data.phantoms.cohort import write_phantom
 
 
 @pytest.fixture(autouse=True)

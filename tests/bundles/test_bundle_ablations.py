@@ -8,7 +8,7 @@ import pytest
 import torch
 from bundle_runs import ROOT, config, read_json, typed, workflow
 
-from fewlabel.methods import CertainContrast, GLCLContrast, MCSCv2, ReCoContrast
+from fewlabel.methods import CertaintyGuidedContrastiveLoss, GLCLLoss, MCSCv2, ReCoLoss
 
 TABLE_3_3 = {f"method {number}" for number in range(7)}
 TABLE_3_4 = {"single convolution", "residual block", "pre-activated residual block", "ResNeXt block"}
@@ -53,8 +53,8 @@ def test_without_overrides_mcsc_v2_has_all_strategies_of_table_5_7() -> None:
     method = mcsc_v2()
     assert method.cross_labels is True
     assert list(method.projectors) == ["1", "8"]
-    for one in method.contrasts.values():
-        assert isinstance(one, CertainContrast)
+    for one in method.contrastive_losses.values():
+        assert isinstance(one, CertaintyGuidedContrastiveLoss)
         assert one.background is one.balanced is one.certain_anchors is one.ranked_negatives is True
         assert one.bank is not None
 
@@ -62,34 +62,34 @@ def test_without_overrides_mcsc_v2_has_all_strategies_of_table_5_7() -> None:
 @pytest.mark.parametrize("word", ["false", "False"])
 @pytest.mark.parametrize("switch", ["background", "balanced", "certain_anchors", "ranked_negatives"])
 def test_ba_bal_aps_and_ns_of_table_5_7_are_overrides(switch: str, word: str) -> None:
-    method = mcsc_v2(**{f"contrasts#certain#{switch}": word})
-    assert [getattr(one, switch) for one in method.contrasts.values()] == [False, False]
+    method = mcsc_v2(**{f"contrastive_losses#certain#{switch}": word})
+    assert [getattr(one, switch) for one in method.contrastive_losses.values()] == [False, False]
 
 
 @pytest.mark.parametrize("word", ["null", "None"])
 def test_bank_of_table_5_7_is_an_override(word: str) -> None:
-    method = mcsc_v2(**{"contrasts#certain#bank_size": word})
-    assert [one.bank for one in method.contrasts.values()] == [None, None]
+    method = mcsc_v2(**{"contrastive_losses#certain#bank_size": word})
+    assert [one.bank for one in method.contrastive_losses.values()] == [None, None]
 
 
 def test_crolab_and_muls_of_table_5_7_are_overrides() -> None:
     method = mcsc_v2(**{"method_def#cross_labels": "false", "method_def#strides": "[1]"})
     assert method.cross_labels is False
-    assert list(method.projectors) == list(method.contrasts) == ["1"]
+    assert list(method.projectors) == list(method.contrastive_losses) == ["1"]
 
 
 def test_scl_of_table_5_7_is_an_override() -> None:
-    made = workflow("mcsc_v2", "train", settings="$@paper", **typed({"paper#contrast_weight": "0"})).parser
-    assert made.get_parsed_content("weights")["contrast"] == 0
+    made = workflow("mcsc_v2", "train", settings="$@paper", **typed({"paper#contrastive_weight": "0"})).parser
+    assert made.get_parsed_content("weights")["contrastive"] == 0
 
 
-@pytest.mark.parametrize(("name", "kind"), [("glcl", GLCLContrast), ("reco", ReCoContrast)])
+@pytest.mark.parametrize(("name", "kind"), [("glcl", GLCLLoss), ("reco", ReCoLoss)])
 def test_the_contrasts_of_table_5_4_are_overrides_and_train(name: str, kind: type) -> None:
-    method = mcsc_v2(contrast=name)
-    assert [type(one) for one in method.contrasts.values()] == [kind, kind]
+    method = mcsc_v2(contrastive_loss=name)
+    assert [type(one) for one in method.contrastive_losses.values()] == [kind, kind]
     batch = {
         "labeled": {"image": torch.rand(2, 1, 64, 64), "label": torch.randint(0, 4, (2, 1, 64, 64))},
         "unlabeled": {"image": torch.rand(2, 1, 64, 64)},
     }
-    method(batch, 0.5)["contrast"].backward()
+    method(batch, 0.5)["contrastive"].backward()
     assert all(p.grad is not None for p in method.projectors.parameters())

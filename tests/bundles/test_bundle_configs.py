@@ -193,7 +193,7 @@ def test_a_run_is_made_deterministic_first(bundle: str) -> None:
     assert read_json(config(bundle, "train"))["run"][0] == "$monai.utils.set_determinism(@seed)"
     start, seeding = read_json(config(bundle, "multi_gpu_train"))["run"][:2]
     # ranks draw different dropout, so the group comes first
-    assert "start_processes" in start
+    assert "init_distributed" in start
     assert seeding.startswith("$monai.utils.set_determinism(")
 
 

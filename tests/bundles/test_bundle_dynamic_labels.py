@@ -13,7 +13,7 @@ import torch
 from bundle_runs import ROOT, example, places, tiny, typed, workflow
 from monai.bundle import ConfigWorkflow
 
-from fewlabel.engines.weights import as_weights
+from fewlabel.engines.loss_weights import as_weights
 
 
 def readme(bundle: str) -> str:
@@ -84,9 +84,9 @@ def test_a_row_of_table_3_has_the_parameters_that_the_readme_gives_in_inference_
 
     assert parameters(network) == int(count.replace(",", ""))
     given = options(cell)
-    given |= {key.replace("network", "peer"): value for key, value in given.items()}
+    given |= {key.replace("network", "second_network"): value for key, value in given.items()}
     inference = workflow("vclipseg", "inference", checkpoint="none.pt", uncertainty=True, **given)
-    for name in ("network_def", "peer_def"):
+    for name in ("network_def", "second_network_def"):
         inference.parser.get_parsed_content(name).load_state_dict(network.state_dict())
 
 
@@ -96,7 +96,7 @@ def test_without_prompts_and_consistency_no_text_is_asked_for(
     def refuse(*arguments: object) -> None:
         raise AssertionError("embeddings were asked for")
 
-    monkeypatch.setattr("fewlabel.networks.vclipseg.text_embeddings", refuse)
+    monkeypatch.setattr("fewlabel.networks.vclipseg.vclipseg.text_embeddings", refuse)
 
     terms = learns(training("vclipseg", next(iter(table(3).values()))[0]), "vclipseg")
 

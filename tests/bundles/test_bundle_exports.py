@@ -13,7 +13,7 @@ from bundle_runs import BUNDLES, ROOT, Trained, config, example, phantom_of, wor
 from monai.bundle import ckpt_export, onnx_export
 
 from fewlabel.bundle import export_bundle
-from fewlabel.bundle.export_formats import FORMATS
+from fewlabel.bundle.export.formats import FORMATS
 
 
 @pytest.mark.parametrize("to", FORMATS)

@@ -79,16 +79,16 @@ def test_uncertainty_needs_a_second_student_and_bundles_that_have_one_tell_it(
     trained: Trained, scans: Path, tmp_path: Path
 ) -> None:
     file, out = scans / "one.nii.gz", tmp_path / "out"
-    if read_json(config(trained.bundle, "inference"))["peer_def"] is None:
+    if read_json(config(trained.bundle, "inference"))["second_network_def"] is None:
         with pytest.raises(RuntimeError) as error:
             segment(trained, file, out, uncertainty="true")
         assert "this bundle trains one; leave --uncertainty out" in str(error.value.__cause__)
         return
     made = segment(trained, file, out, uncertainty="true")
-    peer, network = (made.parser.get_parsed_content(name) for name in ("peer", "network"))
+    second_network, network = (made.parser.get_parsed_content(name) for name in ("second_network", "network"))
     volume = made.parser.get_parsed_content("dataset")[0]["image"][None]
     with torch.no_grad():
-        one, two = (made.parser.get_parsed_content("inferer")(volume, net.eval()) for net in (network, peer))
+        one, two = (made.parser.get_parsed_content("inferer")(volume, net.eval()) for net in (network, second_network))
     assert not torch.equal(one, two)
     doubt = nib.load(out / "one_disagreement.nii.gz").get_fdata()
     expected = 0.5 * (one.softmax(1) - two.softmax(1)).abs().sum(1)[0]
@@ -112,7 +112,7 @@ def test_uncertainty_without_the_second_students_weights_says_so(trained: Traine
     causes = [error.value]
     while causes[-1].__cause__ is not None:
         causes.append(causes[-1].__cause__)
-    assert "model_peer.pt: no weights of the second student" in str(causes[-1])
+    assert "model_second.pt: no weights of the second student" in str(causes[-1])
 
 
 @pytest.mark.parametrize("trained", ["supervised"], indirect=True)

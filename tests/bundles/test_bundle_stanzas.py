@@ -42,12 +42,12 @@ FAMILIES = {
     "vnet": [bundle for bundle in BUNDLES if works_on_volumes(bundle)],
 }
 # what inference.json must say of a method's own networks
-OWN_INFERENCE = ("bundle_root", "trained", "network_def", "peer_def", "peer_checkpoint")
+OWN_INFERENCE = ("bundle_root", "trained", "network_def", "second_network_def", "second_checkpoint")
 
 
-def without_peer(handlers: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def without_second_network(handlers: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """A method of two students saves both."""
-    return [{key: value for key, value in handler.items() if key != "peer"} for handler in handlers]
+    return [{key: value for key, value in handler.items() if key != "second_network"} for handler in handlers]
 
 
 def without_strong_view(augmentation: dict[str, Any]) -> dict[str, Any]:
@@ -60,7 +60,7 @@ def without_strong_view(augmentation: dict[str, Any]) -> dict[str, Any]:
 def stanzas(bundles: list[str], stanza: str) -> dict[str, Any]:
     found = {bundle: leaves(read_json(config(bundle, "train")))[stanza] for bundle in bundles}
     if stanza == "train#handlers":
-        found = {bundle: without_peer(handlers) for bundle, handlers in found.items()}
+        found = {bundle: without_second_network(handlers) for bundle, handlers in found.items()}
     if stanza == "train#augmentation":
         found = {bundle: without_strong_view(augmentation) for bundle, augmentation in found.items()}
     return found

@@ -9,7 +9,7 @@ import h5py
 import nibabel as nib
 import numpy as np
 
-from fewlabel.data.acdc import prepare_acdc
+from fewlabel.data.public.acdc import prepare_acdc
 
 # Two training patients in published order (8 and 7 slices per frame), one for validation, one for the test.
 PATIENTS = {"patient049": 7, "patient038": 8, "patient028": 3, "patient011": 3}

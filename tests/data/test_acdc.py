@@ -22,7 +22,7 @@ from acdc_forms import (
     scan,
 )
 
-from fewlabel.data.acdc import acdc_splits, prepare_acdc
+from fewlabel.data.public.acdc import acdc_splits, prepare_acdc
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ from acdc_forms import (
     scan,
 )
 
-from fewlabel.data.acdc_sources import find_acdc
+from fewlabel.data.public.acdc_sources import find_acdc
 
 
 @pytest.fixture

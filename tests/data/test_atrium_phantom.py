@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from scipy.ndimage import binary_dilation, label
 
-from fewlabel.data.atrium_phantom import LABELS, atrium_case
-from fewlabel.data.cardiac_phantom import PhantomCase
-from fewlabel.data.phantom import PHANTOMS
+from fewlabel.data.phantoms.atrium import LABELS, atrium_case
+from fewlabel.data.phantoms.cohort import PHANTOMS
+from fewlabel.data.phantoms.heart import PhantomCase
 
 
 @pytest.fixture(scope="module")

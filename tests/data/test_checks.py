@@ -3,8 +3,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from fewlabel.data.checks import check
-from fewlabel.data.volumes import read_volume
+from fewlabel.data.checks.dataset import check
+from fewlabel.data.files.volumes import read_volume
 
 
 def found(report, severity="error"):

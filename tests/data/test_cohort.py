@@ -7,7 +7,7 @@ import pytest
 from monai.transforms import LoadImaged
 
 from fewlabel.data import Cohort
-from fewlabel.data.partition import shuffled
+from fewlabel.data.layout.splits import shuffled
 
 
 def names(items):

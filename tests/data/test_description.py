@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from fewlabel.data.description import read_json, read_labels
+from fewlabel.data.layout.dataset_json import read_json, read_labels
 
 FILE = Path("dataset.json")
 

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from fewlabel.data.layout import read_layout
+from fewlabel.data.layout.folders import read_layout
 
 
 def found(dataset):

@@ -10,7 +10,7 @@ from la_forms import FORMS, NAMES, SPACING, TEST, TRAINING, VALIDATION, challeng
 
 from fewlabel.cli import main
 from fewlabel.data import Cohort
-from fewlabel.data.left_atrium import LEFT_ATRIUM, find_la, prepare_la
+from fewlabel.data.public.left_atrium import LEFT_ATRIUM, find_la, prepare_la
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from la_forms import quiet
 
-from fewlabel.data.pancreas import PANCREAS, find_pancreas, prepare_pancreas
+from fewlabel.data.public.pancreas import PANCREAS, find_pancreas, prepare_pancreas
 
 SHAPE = (16, 14, 4)  # at 1.25 x 1.5 x 8 mm, as the DICOM writer has it
 

@@ -4,25 +4,25 @@ import itertools
 
 import pytest
 
-from fewlabel.data.layout import read_layout
-from fewlabel.data.partition import held_out, partition, shuffled
-from fewlabel.data.splits_file import SPLITS
+from fewlabel.data.layout.folders import read_layout
+from fewlabel.data.layout.splits import assign_splits, held_out, shuffled
+from fewlabel.data.layout.splits_json import SPLITS
 
 
 def splits(dataset, seed=0):
     """The four splits, after making sure that nothing is wrong."""
-    found = partition(read_layout(dataset.root), seed)
+    found = assign_splits(read_layout(dataset.root), seed)
     assert [problem.message for problem in found.problems if problem.severity == "error"] == []
     return found.splits
 
 
 def errors(dataset):
-    found = partition(read_layout(dataset.root))
+    found = assign_splits(read_layout(dataset.root))
     return [problem.message for problem in found.problems if problem.severity == "error"]
 
 
 def notes(dataset):
-    found = partition(read_layout(dataset.root))
+    found = assign_splits(read_layout(dataset.root))
     return [problem.message for problem in found.problems if problem.severity == "note"]
 
 

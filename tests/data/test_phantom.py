@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from scipy.ndimage import binary_dilation, binary_fill_holes
 
-from fewlabel.data.cardiac_phantom import LEFT_VENTRICLE, MYOCARDIUM, RIGHT_VENTRICLE, PhantomCase, cardiac_case
-from fewlabel.data.phantom import PHANTOMS, phantom_splits, write_phantom
+from fewlabel.data.phantoms.cohort import PHANTOMS, phantom_splits, write_phantom
+from fewlabel.data.phantoms.heart import LEFT_VENTRICLE, MYOCARDIUM, RIGHT_VENTRICLE, PhantomCase, cardiac_case
 
 
 def files(root: Path) -> dict[str, bytes]:

@@ -11,7 +11,7 @@ import pytest
 import torch
 from monai.transforms import Compose, Lambdad, LoadImaged, RandFlipd, ScaleIntensityd, ScaleIntensityRanged
 
-from fewlabel.data.recipe import describe
+from fewlabel.data.streams.transform_description import describe_transforms
 from fewlabel.transforms import CheckCased
 
 
@@ -40,26 +40,32 @@ def reading(**settings: Any) -> Compose:
 
 
 def test_two_makings_of_the_same_transforms_are_described_alike() -> None:
-    assert describe(reading()) == describe(reading()) == describe(pickle.loads(pickle.dumps(reading())))
+    assert (
+        describe_transforms(reading())
+        == describe_transforms(reading())
+        == describe_transforms(pickle.loads(pickle.dumps(reading())))
+    )
 
 
 def test_use_does_not_change_a_description(tmp_path: Path) -> None:
     # MONAI's readers keep the name of the file they read last
     transforms = reading()
-    before = describe(transforms)
+    before = describe_transforms(transforms)
     nib.save(nib.Nifti1Image(np.ones((4, 3, 2), np.float32), np.eye(4)), tmp_path / "scan.nii.gz")
     transforms({"image": str(tmp_path / "scan.nii.gz")})
-    assert describe(transforms) == before
+    assert describe_transforms(transforms) == before
 
 
 def test_a_random_state_is_no_part_of_a_description() -> None:
-    assert describe(RandFlipd("image").set_random_state(1)) == describe(RandFlipd("image").set_random_state(2))
+    assert describe_transforms(RandFlipd("image").set_random_state(1)) == describe_transforms(
+        RandFlipd("image").set_random_state(2)
+    )
 
 
 def test_what_is_left_out_does_not_count_at_any_depth() -> None:
     one, other = ({"b": [Slotted(level)]} for level in (1, 2))
-    assert describe(one, leave_out=["level"]) == describe(other, leave_out=["level"])
-    assert describe(one, leave_out=["other"]) != describe(other, leave_out=["other"])
+    assert describe_transforms(one, leave_out=["level"]) == describe_transforms(other, leave_out=["level"])
+    assert describe_transforms(one, leave_out=["other"]) != describe_transforms(other, leave_out=["other"])
 
 
 @pytest.mark.parametrize(
@@ -88,17 +94,17 @@ def test_what_is_left_out_does_not_count_at_any_depth() -> None:
     ],
 )
 def test_any_other_setting_gives_another_description(one: Any, other: Any) -> None:
-    assert describe(one) != describe(other)
-    assert describe(one) == describe(one)
+    assert describe_transforms(one) != describe_transforms(other)
+    assert describe_transforms(one) == describe_transforms(one)
 
 
 def test_the_order_of_sets_and_mappings_does_not_count() -> None:
     words = [f"w{k}" for k in range(50)]
-    assert describe(set(words)) == "{" + ", ".join(sorted(map(repr, words))) + "}"
-    assert describe(dict.fromkeys(words)) == describe(dict.fromkeys(reversed(words)))
+    assert describe_transforms(set(words)) == "{" + ", ".join(sorted(map(repr, words))) + "}"
+    assert describe_transforms(dict.fromkeys(words)) == describe_transforms(dict.fromkeys(reversed(words)))
 
 
 def test_an_object_that_holds_itself_is_described() -> None:
     loop: list[Any] = [1]
     loop.append(loop)
-    assert describe(loop) == "[1, ...]"
+    assert describe_transforms(loop) == "[1, ...]"

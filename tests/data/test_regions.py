@@ -3,8 +3,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from fewlabel.data.preparation import Scan
-from fewlabel.data.regions import crop_to_label, resample
+from fewlabel.data.public.cropping import crop_to_label, resample
+from fewlabel.data.public.preparation import Scan
 
 AFFINE = np.array([[0, -2.0, 0, 10], [1.5, 0, 0, -20], [0, 0, 3.0, 5], [0, 0, 0, 1]])
 

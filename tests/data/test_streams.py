@@ -13,7 +13,7 @@ import torch
 from monai.transforms import RandGaussianNoised
 
 from fewlabel.data import PatchDataset, SliceDataset, TwoStreamLoader
-from fewlabel.data.streams import StreamSampler
+from fewlabel.data.streams.two_streams import StreamSampler
 from fewlabel.transforms import SliceAugmentationd
 
 

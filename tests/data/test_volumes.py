@@ -7,7 +7,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from fewlabel.data.volumes import label_values, read_header, read_volume
+from fewlabel.data.files.volumes import label_values, read_header, read_volume
 
 
 def test_nifti_comes_back_voxel_for_voxel_with_its_affine(dataset):

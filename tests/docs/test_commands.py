@@ -17,7 +17,7 @@ import torch
 from documented import DOCUMENTS, PAGES, ROOT, Command, commands
 
 from fewlabel.cli import COMMANDS, main
-from fewlabel.data.phantom import write_phantom
+from fewlabel.data.phantoms.cohort import write_phantom
 from fewlabel.networks import UNet
 
 ALL = [command for document in DOCUMENTS for command in commands(document)]

@@ -14,7 +14,7 @@ from monai.utils import set_determinism
 from small_training import Noisy, Recorder, differences, training
 from torch import nn
 
-from fewlabel.engines import distribute, local_device, start_processes
+from fewlabel.engines import init_distributed, local_device, wrap_ddp
 
 HERE = Path(__file__).parent
 
@@ -139,13 +139,13 @@ def test_validation_is_gathered_from_all_processes(ranks: tuple[Path, list[dict[
 
 def test_synchronized_batch_normalization_on_the_cpu_is_an_error() -> None:
     with pytest.raises(ValueError, match="sync_batch_norm needs CUDA devices; leave it false on the CPU"):
-        distribute(nn.Sequential(nn.Linear(1, 1), nn.BatchNorm1d(1)), sync_batch_norm=True)
+        wrap_ddp(nn.Sequential(nn.Linear(1, 1), nn.BatchNorm1d(1)), sync_batch_norm=True)
 
 
 def test_a_program_started_without_torchrun_is_told_so(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("RANK", raising=False)
     with pytest.raises(RuntimeError, match="needs torchrun: torchrun --nproc_per_node 2"):
-        start_processes()
+        init_distributed()
 
 
 def test_without_cuda_the_device_is_the_cpu(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,19 +12,19 @@ import pytest
 import torch
 from tiny_cases import LABELS, Thresholds, case_evaluator, write_cases
 
-from fewlabel.engines import Evaluation
-from fewlabel.handlers.scoring import CaseScores
+from fewlabel.engines import CheckpointEvaluator
+from fewlabel.handlers.case_scores import CaseScores
 from fewlabel.metrics import scores
 from fewlabel.reports import read_scores_csv
 
 CHECKPOINTS = {"best": Thresholds(0.45, 0.65), "last": Thresholds(0.3, 0.9)}
 
 
-def evaluation(folder: Path, items: list[dict[str, str]], **settings: Any) -> Evaluation:
+def evaluation(folder: Path, items: list[dict[str, str]], **settings: Any) -> CheckpointEvaluator:
     network = Thresholds()
     for name, checkpoint in CHECKPOINTS.items():
         torch.save(checkpoint.state_dict(), folder / f"{name}.pt")
-    return Evaluation(
+    return CheckpointEvaluator(
         case_evaluator(items, network),
         network,
         {name: folder / f"{name}.pt" for name in CHECKPOINTS},

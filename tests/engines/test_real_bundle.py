@@ -16,14 +16,14 @@ import torch
 from small_training import differences
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from fewlabel.data.phantom import write_phantom
+from fewlabel.data.phantoms.cohort import write_phantom
 from fewlabel.handlers import read_history
 from fewlabel.reports import read_scores_csv
 
 ROOT = Path(__file__).parents[2]
 CONFIGS = ROOT / "bundles" / "mcsc" / "configs"
 TINY = ["--demo#steps", "6", "--demo#steps_per_epoch", "2", "--demo#size", "64", "--demo#groups_per_step", "2"]
-TERMS = {"supervised_cnn", "supervised_transformer", "cross_cnn", "cross_transformer", "contrast"}
+TERMS = {"supervised_cnn", "supervised_transformer", "cross_cnn", "cross_transformer", "contrastive"}
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(3600)]
 
@@ -105,7 +105,7 @@ def test_two_processes_train_evaluate_and_write_once(tmp_path: Path) -> None:
     assert output.count("epoch 3/3") == 1
     assert len(list(tmp_path.glob("events.out.tfevents.*"))) == 1
     assert {path.name for path in (tmp_path / "models").iterdir()} == {
-        "model.json", "model.pt", "model_last.json", "model_last.pt", "model_peer.pt", "model_peer_last.pt",
+        "model.json", "model.pt", "model_last.json", "model_last.pt", "model_second.pt", "model_second_last.pt",
         "training_state.pt",
     }  # fmt: skip
     assert [record["epoch"] for record in read_history(tmp_path / "history.jsonl")] == [1, 2, 3]
@@ -120,7 +120,7 @@ def test_tensorboard_and_mlflow_hold_the_loss_and_the_terms(tmp_path: Path) -> N
     finish(command(tmp_path, "--tracking", "mlflow"))
     events = EventAccumulator(str(tmp_path)).Reload()
     assert set(events.Tags()["scalars"]) >= {"loss", *TERMS}
-    assert [event.step for event in events.Scalars("contrast")] == [1, 2, 3, 4, 5, 6]
+    assert [event.step for event in events.Scalars("contrastive")] == [1, 2, 3, 4, 5, 6]
     with sqlite3.connect(tmp_path / "mlruns.db") as database:
         metrics = database.execute("SELECT key, COUNT(*) FROM metrics GROUP BY key").fetchall()
         assert database.execute("SELECT status FROM runs").fetchall() == [("FINISHED",)]

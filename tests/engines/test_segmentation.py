@@ -21,9 +21,9 @@ from monai.transforms import AsDiscreted, Compose, Invertd, KeepLargestConnected
 from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from fewlabel.engines import Segmentation
+from fewlabel.engines import Segmenter
+from fewlabel.engines.case_status import CaseStatus
 from fewlabel.engines.label_maps import LabelMapper
-from fewlabel.engines.outcomes import Outcome
 from fewlabel.inferers import ResizedSliceInferer
 from fewlabel.metrics import agreement, disagreement
 from fewlabel.transforms import LoadCased
@@ -57,12 +57,12 @@ def scans(tmp_path: Path) -> list[dict[str, str]]:
     return [{"image": str(file), "name": file.name.split(".")[0]} for file in sorted(folder.iterdir())]
 
 
-Make = Callable[..., Segmentation]
+Make = Callable[..., Segmenter]
 
 
 @pytest.fixture
 def make(scans: list[dict[str, str]], tmp_path: Path, network: nn.Module) -> Make:
-    def made(**changes: Any) -> Segmentation:
+    def made(**changes: Any) -> Segmenter:
         settings = {"data": scans, "preprocessing": LOAD, "postprocessing": Compose([ARGMAX]), "network": network}
         settings |= {"inferer": ResizedSliceInferer((8, 8), batch_size=2), "output_dir": tmp_path / "out", **changes}
         loader = DataLoader(Dataset(settings["data"], settings["preprocessing"]), batch_size=1)
@@ -70,12 +70,12 @@ def make(scans: list[dict[str, str]], tmp_path: Path, network: nn.Module) -> Mak
             torch.device("cpu"), loader, settings.pop("network"), inferer=settings.pop("inferer"),
             postprocessing=settings["postprocessing"],
         )  # fmt: skip
-        return Segmentation(evaluator, **settings)
+        return Segmenter(evaluator, **settings)
 
     return made
 
 
-def by_evaluator(segmentation: Segmentation) -> list[np.ndarray]:
+def by_evaluator(segmentation: Segmenter) -> list[np.ndarray]:
     """What the evaluator itself gives: whole volumes of logits, then all of the postprocessing."""
     found: list[np.ndarray] = []
     evaluator = segmentation.evaluator
@@ -86,11 +86,11 @@ def by_evaluator(segmentation: Segmentation) -> list[np.ndarray]:
     return found
 
 
-def written(segmentation: Segmentation, name: str = "a") -> np.ndarray:
+def written(segmentation: Segmenter, name: str = "a") -> np.ndarray:
     return np.asarray(nib.load(segmentation.output_dir / f"{name}.nii.gz").dataobj)
 
 
-def states(outcomes: list[Outcome]) -> str:
+def states(outcomes: list[CaseStatus]) -> str:
     return " ".join(outcome.state for outcome in outcomes)
 
 
@@ -293,7 +293,7 @@ def test_uncertainty_writes_where_and_how_far_the_two_students_disagree(
     slices = ResizedSliceInferer((8, 8))
     whole = inferer or (lambda volume, network: slices(volume, network))  # an inferer of which nothing is known
     first, second = students()
-    segmentation = make(inferer=whole, network=first, peer=second, uncertainty=True)
+    segmentation = make(inferer=whole, network=first, second_network=second, uncertainty=True)
     expected_labels = by_evaluator(segmentation)
     segmentation.run()
     rows = list(csv.reader((segmentation.output_dir / "quality.csv").open()))
@@ -312,8 +312,8 @@ def test_uncertainty_writes_where_and_how_far_the_two_students_disagree(
 
 def test_the_table_of_quality_has_the_cases_of_earlier_runs_too(make: Make, scans: list[dict[str, str]]) -> None:
     first, second = students()
-    make(network=first, peer=second, uncertainty=True, data=scans[1:]).run()
-    segmentation = make(network=first, peer=second, uncertainty=True)
+    make(network=first, second_network=second, uncertainty=True, data=scans[1:]).run()
+    segmentation = make(network=first, second_network=second, uncertainty=True)
     assert states(segmentation.run()) == "done skipped skipped"
     assert [row[0] for row in csv.reader((segmentation.output_dir / "quality.csv").open())] == ["name", *"abc"]
 
@@ -322,7 +322,7 @@ def test_a_scan_in_which_neither_student_finds_anything_has_no_quality(make: Mak
     empty = nn.Conv2d(1, 4, 1)
     nn.init.zeros_(empty.weight)
     empty.bias.data = torch.tensor([1.0, 0, 0, 0])
-    segmentation = make(network=empty, peer=empty, uncertainty=True, data=scans[:1])
+    segmentation = make(network=empty, second_network=empty, uncertainty=True, data=scans[:1])
     segmentation.run()
     assert (segmentation.output_dir / "quality.csv").read_text() == "name,predicted_quality\na,\n"
     assert math.isnan(agreement(torch.zeros(3), torch.zeros(3), 4))
@@ -330,9 +330,9 @@ def test_a_scan_in_which_neither_student_finds_anything_has_no_quality(make: Mak
 
 def test_uncertainty_asked_for_later_is_not_taken_for_done(make: Make) -> None:
     first, second = students()
-    make(network=first, peer=second).run()
+    make(network=first, second_network=second).run()
     assert not (make().output_dir / "a_disagreement.nii.gz").exists()
-    assert states(make(network=first, peer=second, uncertainty=True).run()) == "done done done"
+    assert states(make(network=first, second_network=second, uncertainty=True).run()) == "done done done"
 
 
 class LargestTensor(TorchDispatchMode):

@@ -5,7 +5,7 @@ import math
 import pytest
 
 from fewlabel.engines import Constant, GaussianRamp
-from fewlabel.engines.weights import as_weights
+from fewlabel.engines.loss_weights import as_weights
 
 
 def test_the_ramp_has_the_values_of_its_formula() -> None:

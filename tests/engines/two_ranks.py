@@ -13,7 +13,7 @@ from ignite.engine import Events
 from monai.utils import set_determinism
 from tiny_cases import LABELS, Thresholds, case_evaluator
 
-from fewlabel.engines import Evaluation, distribute, local_device, start_processes
+from fewlabel.engines import CheckpointEvaluator, init_distributed, local_device, wrap_ddp
 from fewlabel.handlers import CollapseAlarm, Progress
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "handlers"))
@@ -44,7 +44,7 @@ def train(folder: Path, dropout: float, method: Any = None, **settings: Any) -> 
         folder,
         method=Noisy(dropout, norm=False) if method is None else method,
         batch_size=1,
-        wrap=distribute,
+        wrap=wrap_ddp,
         more_handlers=[recorder, weights, Progress(), *settings.pop("more_handlers", ())],
         **settings,
     )
@@ -68,7 +68,7 @@ def banked(folder: Path, **settings: Any) -> dict[str, Any]:
 
 
 def main(folder: Path) -> None:
-    start_processes()
+    init_distributed()
     rank = dist.get_rank()
     # a folder per rank: only the main one's may come to be
     result: dict[str, Any] = {"device": str(local_device()), "backend": dist.get_backend()}
@@ -96,7 +96,7 @@ def main(folder: Path) -> None:
         torch.save(Thresholds(0.3, 2.0).state_dict(), folder / "late.pt.unfinished")
         time.sleep(3)
         (folder / "late.pt.unfinished").rename(folder / "late.pt")
-    run = Evaluation(scores, network, {"best": folder / "late.pt"}, LABELS, folder / f"results{rank}", "Tiny")
+    run = CheckpointEvaluator(scores, network, {"best": folder / "late.pt"}, LABELS, folder / f"results{rank}", "Tiny")
     result["table"] = run.run()
     result["missing"] = alarm.missing
 

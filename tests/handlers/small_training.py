@@ -21,7 +21,7 @@ from torch import Tensor, nn
 
 from fewlabel.data import TwoStreamLoader
 from fewlabel.engines import GaussianRamp, PolynomialWarmup, SemiSupervisedTrainer
-from fewlabel.handlers import History, ModelSaver, TrainingState, is_better
+from fewlabel.handlers import JsonlLogger, ModelSaver, TrainingState, is_better
 from fewlabel.methods.base import Batch, Method, labeled_part, unlabeled_images
 
 
@@ -124,7 +124,7 @@ def training(
         lr_scheduler=schedule,
         train_handlers=[
             ValidationHandler(interval=1, validator=validator),
-            History(folder / "history.jsonl", validator),
+            JsonlLogger(folder / "history.jsonl", validator),
             ModelSaver(method.network, folder, validator, settings={"size": 5}),
             *more_handlers,
             TrainingState(folder / "training_state.pt", validator, resume, interval),

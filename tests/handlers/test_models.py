@@ -24,8 +24,8 @@ def network(hidden: int = 2, value: float = 0.0) -> nn.Module:
 def train(folder: Path, metrics: Sequence[float | None], **settings: Any) -> nn.Module:
     """Set the weight to 1, 2, ... epoch by epoch, and let validation find these metrics; None validates nothing."""
     model, evaluator = network(), Engine(lambda *_: None)
-    if settings.get("peer") == "the network":
-        settings["peer"] = model
+    if settings.get("second_network") == "the network":
+        settings["second_network"] = model
     evaluator.state.best_metric, evaluator.state.best_metric_epoch = -1.0, -1
     trainer = Engine(lambda *_: None)
 
@@ -79,12 +79,14 @@ def test_without_validation_the_last_weights_are_saved_under_both_names(
 
 def test_the_second_student_is_of_the_same_epoch_as_the_first(tmp_path: Path) -> None:
     model = network()
-    trained = train(tmp_path, [0.1, 0.5, 0.3], peer=model)
+    trained = train(tmp_path, [0.1, 0.5, 0.3], second_network=model)
     assert trained is not model
-    assert weight(tmp_path / "model_peer.pt") == weight(tmp_path / "model_peer_last.pt") == 0  # it is not trained here
-    shared = train(tmp_path / "shared", [0.1, 0.5, 0.3], peer="the network")
-    assert weight(tmp_path / "shared" / "model_peer.pt") == 2
-    assert weight(tmp_path / "shared" / "model_peer_last.pt") == shared[0].weight[0].item() == 3
+    assert (
+        weight(tmp_path / "model_second.pt") == weight(tmp_path / "model_second_last.pt") == 0
+    )  # it is not trained here
+    shared = train(tmp_path / "shared", [0.1, 0.5, 0.3], second_network="the network")
+    assert weight(tmp_path / "shared" / "model_second.pt") == 2
+    assert weight(tmp_path / "shared" / "model_second_last.pt") == shared[0].weight[0].item() == 3
 
 
 def test_without_a_second_student_there_is_no_file_of_one(tmp_path: Path) -> None:

@@ -64,7 +64,7 @@ def test_gaussian_blending_trusts_the_middle_of_a_window_more_than_its_border() 
 
     volume = torch.zeros(1, 1, 4, 4, 12)
     even, middle = (
-        WindowInferer((4, 4, 8), (4, 4, 4), blending=kind)(volume, first_voxel)[0, 1, 2, 2].exp()
+        WindowInferer((4, 4, 8), (4, 4, 4), mode=kind)(volume, first_voxel)[0, 1, 2, 2].exp()
         for kind in ("constant", "gaussian")
     )
     # the second window begins at 4, in the middle of the first one, which contradicts it there
@@ -123,19 +123,19 @@ def test_a_batch_of_scans_is_resampled_each_by_its_own_affine() -> None:
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"size": (4, 4)}, "size must be three"),
-        ({"size": (4, 0, 4)}, "size must be three"),
+        ({"roi_size": (4, 4)}, "roi_size must be three"),
+        ({"roi_size": (4, 0, 4)}, "roi_size must be three"),
         ({"stride": (1, 1)}, "stride must be three"),
         ({"stride": (5, 1, 1)}, "stride must be three"),
         ({"stride": (0, 1, 1)}, "stride must be three"),
-        ({"blending": "cosine"}, "blending must be"),
+        ({"mode": "cosine"}, "mode must be"),
         ({"batch_size": 0}, "batch_size must be at least 1"),
         ({"spacing": (1, 1)}, "spacing must be three"),
     ],
 )
 def test_a_setting_that_does_not_fit_is_refused(settings: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        WindowInferer(**{"size": (4, 4, 4), **settings})
+        WindowInferer(**{"roi_size": (4, 4, 4), **settings})
 
 
 def test_what_is_no_volume_or_has_no_affine_is_refused() -> None:

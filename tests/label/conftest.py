@@ -41,13 +41,13 @@ def weigh(bundle: Path, num_classes: int, seed: int) -> None:
     settings = {**train["demo"], "num_classes": num_classes}
     note = {key: settings[key] for key in inference["trained"] if key in settings}
     parser = ConfigParser({**inference, "bundle_root": str(bundle), "uncertainty": True, "trained": note})
-    for student in ("network_def", "peer_def"):
+    for student in ("network_def", "second_network_def"):
         if parser[student] and "text" in train["demo"]:
             parser[student]["text"] = train["demo"]["text"]
     torch.manual_seed(seed)
-    files = {"network_def": "model.pt", "peer_def": "model_peer.pt"}
-    if inference["peer_checkpoint"] == "@checkpoint" or not inference["peer_def"]:
-        del files["peer_def"]
+    files = {"network_def": "model.pt", "second_network_def": "model_second.pt"}
+    if inference["second_checkpoint"] == "@checkpoint" or not inference["second_network_def"]:
+        del files["second_network_def"]
     (bundle / "models").mkdir()
     for student, file in files.items():
         torch.save(parser.get_parsed_content(student).state_dict(), bundle / "models" / file)
@@ -56,7 +56,7 @@ def weigh(bundle: Path, num_classes: int, seed: int) -> None:
 
 def packed(names: Sequence[str], num_classes: int, folder: Path) -> Path:
     """Pack bundles with weights of their own into a folder of zips."""
-    from fewlabel.bundle.pack import pack_bundle
+    from fewlabel.bundle.packing.pack import pack_bundle
 
     for seed, name in enumerate(names):
         bundle = folder / name

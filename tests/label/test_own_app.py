@@ -108,7 +108,7 @@ def test_what_cannot_be_done_is_told_to_the_client(
 def test_a_bundle_without_weights_scores_nothing_and_says_why(server: Server) -> None:
     summary = server.post("/scoring/cts_quality?run_sync=true")
     assert summary["scored"] == 0
-    assert "cts has no models/model.pt and no models/model_peer.pt: train it first" in summary["reason"]
+    assert "cts has no models/model.pt and no models/model_second.pt: train it first" in summary["reason"]
 
 
 def test_unscored_studies_are_offered_in_the_order_of_their_names(server: Server, names: list[str]) -> None:
@@ -127,7 +127,7 @@ def test_unlabeled_studies_train_are_scored_and_the_most_doubtful_one_comes_next
 
     before = server.segment("mcsc", names[1], tmp_path)
     models = bundles / "mcsc" / "models"
-    old = {file: (models / file).read_bytes() for file in ("model.pt", "model_peer.pt")}
+    old = {file: (models / file).read_bytes() for file in ("model.pt", "model_second.pt")}
     server.submit(chosen, atrium / "labels" / f"{chosen}.nii")
     task = server.train("mcsc", {"max_epochs": 1, "steps_per_epoch": 3, "val_split": 0})
     assert task["status"] == "DONE", server.log[-5000:]

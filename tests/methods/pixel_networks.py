@@ -105,5 +105,5 @@ def build_mcsc_v2(seed: int = 0, num_classes: int = 4, sureness: float = 30.0, *
 def contrast(method: nn.Module, batch: dict[str, Any], progress: float = 1.0, seed: int = 7) -> Tensor:
     """The term ``contrast``, with groups dealt from ``seed``."""
     torch.manual_seed(seed)
-    term: Tensor = method(batch, progress)["contrast"]
+    term: Tensor = method(batch, progress)["contrastive"]
     return term

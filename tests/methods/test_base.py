@@ -6,8 +6,9 @@ import pytest
 import torch
 from pixel_networks import PixelNetwork, make_batch
 
+from fewlabel.losses import hard_labels, pseudo_label_loss, supervised_loss
 from fewlabel.methods import MCSC, CrossTeaching, Supervised
-from fewlabel.methods.base import hard_labels, labeled_part, pseudo_label_loss, supervised_loss, unlabeled_images
+from fewlabel.methods.base import labeled_part, unlabeled_images
 
 
 def published_dice(probabilities: torch.Tensor, label: torch.Tensor) -> float:

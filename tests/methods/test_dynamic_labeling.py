@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from fewlabel.losses import vision_text_consistency
 from fewlabel.methods import DynamicLabeling
-from fewlabel.methods.dynamic_labeling import shares
+from fewlabel.methods.dynamic_labeling import student_weights
 from fewlabel.networks import VCLIPSeg
 from fewlabel.networks.mc_net import MCNet
 
@@ -51,8 +51,8 @@ def test_the_better_student_weighs_more_as_equations_7_and_8_say() -> None:
     losses = [0.2, 0.7]
     powers = [math.exp(1 - 1 / (1 + math.exp(-loss))) for loss in losses]
 
-    assert shares(torch.tensor(losses)).tolist() == pytest.approx([power / sum(powers) for power in powers])
-    assert shares(torch.tensor([0.4, 0.4])).tolist() == [0.5, 0.5]
+    assert student_weights(torch.tensor(losses)).tolist() == pytest.approx([power / sum(powers) for power in powers])
+    assert student_weights(torch.tensor([0.4, 0.4])).tolist() == [0.5, 0.5]
 
 
 @pytest.mark.parametrize("pseudo_labels", ["hard", "soft"])
@@ -102,7 +102,7 @@ def test_pseudo_labels_pass_no_gradient_to_the_students_that_made_them() -> None
     losses = torch.stack(
         [method._supervised(s(batch["labeled"]["image"]), batch["labeled"]["label"]) for s in students]
     )
-    weights = shares(losses.detach())
+    weights = student_weights(losses.detach())
     logits = [student(batch["unlabeled"]["image"]) for student in students]
     target = sum(w * z.detach().softmax(dim=1) for w, z in zip(weights, logits, strict=True))
     for student, prediction, gradient in zip(students, logits, found, strict=True):

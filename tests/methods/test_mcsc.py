@@ -95,7 +95,7 @@ def test_other_terms_are_those_of_cross_teaching() -> None:
     terms, plain = method(batch, 1.0), CrossTeaching(method.cnn, method.transformer)(batch, 1.0)
 
     assert {name: term.item() for name, term in plain.items()} == {
-        name: term.item() for name, term in terms.items() if name != "contrast"
+        name: term.item() for name, term in terms.items() if name != "contrastive"
     }
 
 
@@ -184,7 +184,7 @@ def test_training_lowers_the_loss_and_learns_the_picture() -> None:
     losses = []
     for step in range(20):
         terms = method(batch, step / 20)
-        loss = sum(terms.values()) - (1 - 2e-3) * terms["contrast"]
+        loss = sum(terms.values()) - (1 - 2e-3) * terms["contrastive"]
         optimizer.zero_grad()
         loss.backward()  # type: ignore[union-attr]
         optimizer.step()

@@ -10,8 +10,8 @@ from torch import Tensor, nn
 from fewlabel.methods import MCSC
 
 STARTS = {  # where patches begin, by hand: side of the map, side of the patch, coverage
-    (8, 4, "whole"): [0, 4], (8, 3, "whole"): [0, 2, 5], (8, 3, "floor"): [0, 3], (8, 3, "published"): [0],
-    (4, 2, "whole"): [0, 2], (4, 3, "whole"): [0, 1], (4, 2, "published"): [0],
+    (8, 4, "whole"): [0, 4], (8, 3, "whole"): [0, 2, 5], (8, 3, "floor"): [0, 3], (8, 3, "released"): [0],
+    (4, 2, "whole"): [0, 2], (4, 3, "whole"): [0, 1], (4, 2, "released"): [0],
 }  # fmt: skip
 
 
@@ -70,7 +70,7 @@ def group_loss(pixels: list[Tensor], classes: list[int], temperature: float = 0.
         ({2: 2}, "whole", True, None, True),
         ({1: 4, 2: 2}, "whole", False, None, True),
         ({1: 3}, "floor", True, 2, True),
-        ({1: 3, 2: 2}, "published", False, None, True),
+        ({1: 3, 2: 2}, "released", False, None, True),
         ({2: 3}, "whole", False, 1, False),
     ],
 )

@@ -9,14 +9,14 @@ import torch
 from pixel_networks import build_mcsc_v2, contrast, make_batch, small_swin, small_unet
 from torch import Tensor
 
-from fewlabel.methods import CertainContrast, CrossTeaching, GLCLContrast, MCSCv2, ReCoContrast
-from fewlabel.methods import mcsc_v2 as module
+from fewlabel.methods import CertaintyGuidedContrastiveLoss, CrossTeaching, GLCLLoss, MCSCv2, ReCoLoss
+from fewlabel.methods.mcsc_v2 import mcsc_v2 as module
 
-SMALL = partial(CertainContrast, num_anchors=20, num_keys=10, bank_size=40)
+SMALL = partial(CertaintyGuidedContrastiveLoss, num_anchors=20, num_keys=10, bank_size=40)
 
 
 def build(**options: Any) -> MCSCv2:
-    return build_mcsc_v2(**{"strides": (1, 2), "contrast": SMALL, **options})
+    return build_mcsc_v2(**{"strides": (1, 2), "contrastive_loss": SMALL, **options})
 
 
 def test_other_terms_are_those_of_cross_teaching() -> None:
@@ -24,7 +24,7 @@ def test_other_terms_are_those_of_cross_teaching() -> None:
     terms, plain = method(batch, 1.0), CrossTeaching(method.cnn, method.transformer)(batch, 1.0)
 
     assert {name: term.item() for name, term in plain.items()} == {
-        name: term.item() for name, term in terms.items() if name != "contrast"
+        name: term.item() for name, term in terms.items() if name != "contrastive"
     }
 
 
@@ -35,9 +35,9 @@ def test_the_uncertain_share_falls_to_nothing(monkeypatch: pytest.MonkeyPatch) -
         shares.append(share)
         return guidance(cnn, transformer, label, share, cross)
 
-    guidance = module.guidance
-    monkeypatch.setattr(module, "guidance", note)
-    method = build(uncertain_share=0.2)
+    guidance = module.build_guidance
+    monkeypatch.setattr(module, "build_guidance", note)
+    method = build(uncertain_fraction=0.2)
     for progress in (0.0, 0.25, 0.5, 1.0):
         method(make_batch(), progress)
 
@@ -46,7 +46,7 @@ def test_the_uncertain_share_falls_to_nothing(monkeypatch: pytest.MonkeyPatch) -
 
 @pytest.mark.parametrize("center", ["all", "drawn"])
 def test_the_contrast_teaches_both_students_and_the_projectors_and_no_head(center: str) -> None:
-    method = build(contrast=partial(SMALL, center=center))
+    method = build(contrastive_loss=partial(SMALL, center=center))
     contrast(method, make_batch()).backward()
 
     for parameter in (method.cnn.fine.weight, method.transformer.fine.weight, *method.projectors.parameters()):
@@ -68,8 +68,8 @@ def test_no_more_pixels_are_projected_than_are_drawn(monkeypatch: pytest.MonkeyP
 
     monkeypatch.setattr(module, "Pixels", Counted)
     drawn = partial(SMALL, center="drawn")
-    contrast(build(strides=(1,), contrast=drawn), make_batch(4, 4, 16))
-    contrast(build(strides=(1,), contrast=SMALL), make_batch(4, 4, 16))
+    contrast(build(strides=(1,), contrastive_loss=drawn), make_batch(4, 4, 16))
+    contrast(build(strides=(1,), contrastive_loss=SMALL), make_batch(4, 4, 16))
 
     # of 2 x 8 x 256 pixels at most 4 classes x (20 anchors and 10 keys, a quarter of a bank)
     everything = 2 * 8 * 256
@@ -79,7 +79,7 @@ def test_no_more_pixels_are_projected_than_are_drawn(monkeypatch: pytest.MonkeyP
 
 def test_with_few_anchors_the_drawn_center_is_the_center_of_all() -> None:
     values = [
-        contrast(build(contrast=partial(SMALL, num_anchors=10**6, center=center)), make_batch()).item()
+        contrast(build(contrastive_loss=partial(SMALL, num_anchors=10**6, center=center)), make_batch()).item()
         for center in ("all", "drawn")
     ]
 
@@ -94,7 +94,7 @@ def test_a_restored_method_goes_on_bit_for_bit_banks_and_positions_included(tmp_
     restored = build(seed=99)
     restored.load_state_dict(torch.load(tmp_path / "state.pt", weights_only=True))
 
-    bank = restored.contrasts["1"].bank
+    bank = restored.contrastive_losses["1"].bank
     assert isinstance(bank.position, Tensor)
     assert bank.filled.max() == 40
     for seed in (7, 8):
@@ -115,11 +115,11 @@ def test_keys_outlive_their_batch() -> None:
 def test_banks_hold_no_graph_and_move_with_the_method() -> None:
     method = build()
     contrast(method, make_batch()).backward()
-    banks = [method.contrasts[stride].bank for stride in ("1", "2")]
+    banks = [method.contrastive_losses[stride].bank for stride in ("1", "2")]
 
     assert all(bank.filled.sum() > 0 for bank in banks)
     assert not any(buffer.requires_grad for bank in banks for buffer in bank.buffers())
-    assert {name.split(".")[0] for name, _ in method.named_buffers()} == {"contrasts"}
+    assert {name.split(".")[0] for name, _ in method.named_buffers()} == {"contrastive_losses"}
 
 
 def test_where_nothing_is_confident_the_contrast_is_zero_and_still_reaches_the_projectors() -> None:
@@ -133,14 +133,14 @@ def test_where_nothing_is_confident_the_contrast_is_zero_and_still_reaches_the_p
 
 @pytest.mark.parametrize("share", [0.0, 1.0])
 def test_all_unlabeled_pixels_certain_or_none_gives_a_finite_contrast(share: float) -> None:
-    method = build(uncertain_share=share)
+    method = build(uncertain_fraction=share)
 
     assert contrast(method, make_batch(), progress=0.0).isfinite()
 
 
-@pytest.mark.parametrize("other", [ReCoContrast, GLCLContrast])
+@pytest.mark.parametrize("other", [ReCoLoss, GLCLLoss])
 def test_other_contrasts_take_its_place(other: type) -> None:
-    method = build(contrast=other)
+    method = build(contrastive_loss=other)
     value = contrast(method, make_batch())
     value.backward()
 
@@ -152,16 +152,16 @@ def test_other_contrasts_take_its_place(other: type) -> None:
 
 def test_by_default_the_settings_are_those_of_the_thesis() -> None:
     method = MCSCv2(small_unet(9), small_swin(9), num_classes=9)
-    contrasts = list(method.contrasts.values())
+    contrasts = list(method.contrastive_losses.values())
 
     assert list(method.projectors) == ["1", "8"]
-    assert method.uncertain_share == 0.2
+    assert method.uncertain_fraction == 0.2
     for one in contrasts:
-        assert one.ranks == (1, 7)
+        assert (one.low_rank, one.high_rank) == (1, 7)
         assert (one.threshold, one.num_anchors, one.num_keys, one.temperature) == (0.9, 1000, 500, 0.1)
         assert (one.bank.capacity, one.bank.quota) == (60_000, 15_000)
-    assert CertainContrast(4).ranks == (1, 2)
-    assert CertainContrast(2).ranks == (1, 1)
+    assert CertaintyGuidedContrastiveLoss(4).high_rank == 2
+    assert CertaintyGuidedContrastiveLoss(2).high_rank == 1
     assert method.projectors["1"].norm_b is None
     assert method.projectors["8"].norm_b is not None
 
@@ -173,14 +173,17 @@ def test_by_default_the_settings_are_those_of_the_thesis() -> None:
         ({"strides": (1, 1)}, r"none twice, got \[1, 1\]"),
         ({"strides": (1, 16)}, r"PixelNetwork has no feature maps at the strides \[16\]; it has them at \[1, 2\]"),
         ({"num_classes": 1}, "num_classes counts the background too and must be at least 2, got 1"),
-        ({"uncertain_share": 1.5}, r"uncertain_share must be in \[0, 1\], got 1.5"),
+        ({"uncertain_fraction": 1.5}, r"uncertain_fraction must be in \[0, 1\], got 1.5"),
         ({"passes": "both"}, "passes must be"),
-        ({"contrast": partial(SMALL, high_rank=9)}, "1 <= low_rank <= high_rank <= 4 .*, got 1 and 9"),
-        ({"contrast": partial(SMALL, num_anchors=0)}, "num_anchors and num_keys must be at least 1, got 0 and 10"),
-        ({"contrast": partial(SMALL, threshold=1.0)}, r"threshold is a probability in \[0, 1\), got 1.0"),
-        ({"contrast": partial(SMALL, center="mean")}, "center must be one of .*, got 'mean'"),
-        ({"contrast": partial(SMALL, temperature=0.0)}, "temperature must be positive, got 0.0"),
-        ({"contrast": partial(SMALL, bank_size=0)}, "capacity must be at least 1, got .* 0"),
+        ({"contrastive_loss": partial(SMALL, high_rank=9)}, "1 <= low_rank <= high_rank <= 4 .*, got 1 and 9"),
+        (
+            {"contrastive_loss": partial(SMALL, num_anchors=0)},
+            "num_anchors and num_keys must be at least 1, got 0 and 10",
+        ),
+        ({"contrastive_loss": partial(SMALL, threshold=1.0)}, r"threshold is a probability in \[0, 1\), got 1.0"),
+        ({"contrastive_loss": partial(SMALL, center="mean")}, "center must be one of .*, got 'mean'"),
+        ({"contrastive_loss": partial(SMALL, temperature=0.0)}, "temperature must be positive, got 0.0"),
+        ({"contrastive_loss": partial(SMALL, bank_size=0)}, "capacity must be at least 1, got .* 0"),
     ],
 )
 def test_a_setting_out_of_range_is_an_error_that_shows_it(options: dict[str, Any], message: str) -> None:
@@ -197,8 +200,8 @@ def test_networks_of_another_number_of_classes_are_an_error() -> None:
 
 def test_training_lowers_the_loss_and_learns_the_picture() -> None:
     torch.manual_seed(0)
-    small = partial(CertainContrast, num_anchors=100, num_keys=50, bank_size=400)
-    method = MCSCv2(small_unet(num_classes=2), small_swin(num_classes=2), 2, contrast=small)
+    small = partial(CertaintyGuidedContrastiveLoss, num_anchors=100, num_keys=50, bank_size=400)
+    method = MCSCv2(small_unet(num_classes=2), small_swin(num_classes=2), 2, contrastive_loss=small)
     optimizer = torch.optim.AdamW(method.parameter_groups(cnn=1e-2, transformer=3e-3, projectors=1e-2))
     image = 0.2 * torch.rand(4, 1, 32, 32)
     for i, (row, column) in enumerate(((4, 4), (12, 8), (8, 12), (14, 2))):  # a bright square on noise
@@ -208,7 +211,7 @@ def test_training_lowers_the_loss_and_learns_the_picture() -> None:
     losses = []
     for step in range(20):
         terms = method(batch, step / 20)
-        loss = sum(terms.values()) - (1 - 2e-3) * terms["contrast"]
+        loss = sum(terms.values()) - (1 - 2e-3) * terms["contrastive"]
         optimizer.zero_grad()
         loss.backward()  # type: ignore[union-attr]
         optimizer.step()

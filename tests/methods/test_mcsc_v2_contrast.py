@@ -9,13 +9,14 @@ import torch
 from pixel_networks import build_mcsc_v2, contrast, make_batch
 from torch import Tensor
 
-from fewlabel.methods import CertainContrast, MCSCv2, certain_contrast
-from fewlabel.methods.pixels import Guidance, Pixels
+from fewlabel.methods import CertaintyGuidedContrastiveLoss, MCSCv2
+from fewlabel.methods.mcsc_v2 import certainty_guided
+from fewlabel.methods.mcsc_v2.pixels import Guidance, Pixels
 from fewlabel.networks import ContrastProjector
 from fewlabel.sampling import class_bank
 
 CLASSES = 3
-ALL = {"num_anchors": 10**6, "num_keys": 10**6, "bank_size": 10**4, "bank_share": 1.0}
+ALL = {"num_anchors": 10**6, "num_keys": 10**6, "bank_size": 10**4, "bank_fraction": 1.0}
 
 
 class Ring:
@@ -62,7 +63,7 @@ def oracle(  # noqa: C901 - one literal reading of the section, from top to bott
         for row in range(images.shape[-2])
         for column in range(images.shape[-1])
     )
-    beta = method.uncertain_share * (1 - progress)
+    beta = method.uncertain_fraction * (1 - progress)
     sure = len(entropies) - math.floor(beta * len(entropies) + 1e-9)
     gamma = entropies[sure - 1] if sure else -1.0  # eq. 5.1 and the quantile below it
     total = torch.zeros((), dtype=torch.float64)
@@ -119,12 +120,18 @@ def oracle(  # noqa: C901 - one literal reading of the section, from top to bott
     return total
 
 
-def build(strides: tuple[int, ...] = (1,), uncertain_share: float = 0.4, cross: bool = True, **options: Any) -> MCSCv2:
-    def make(num_classes: int) -> CertainContrast:
-        return CertainContrast(num_classes, **{**ALL, **options})
+def build(
+    strides: tuple[int, ...] = (1,), uncertain_fraction: float = 0.4, cross: bool = True, **options: Any
+) -> MCSCv2:
+    def make(num_classes: int) -> CertaintyGuidedContrastiveLoss:
+        return CertaintyGuidedContrastiveLoss(num_classes, **{**ALL, **options})
 
     return build_mcsc_v2(
-        num_classes=CLASSES, strides=strides, contrast=make, uncertain_share=uncertain_share, cross_labels=cross
+        num_classes=CLASSES,
+        strides=strides,
+        contrastive_loss=make,
+        uncertain_fraction=uncertain_fraction,
+        cross_labels=cross,
     )
 
 
@@ -178,16 +185,16 @@ def first(mask: Tensor, count: int) -> Tensor:
 def test_steps_around_the_end_of_small_banks_equal_the_literal_algorithm(
     bank: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(certain_contrast, "draw", first)
-    monkeypatch.setattr(class_bank, "choose", lambda population, count, *_: torch.arange(min(population, count)))
+    monkeypatch.setattr(certainty_guided, "sample_mask", first)
+    monkeypatch.setattr(class_bank, "sample_indices", lambda population, count, *_: torch.arange(min(population, count)))
     # a step offers some 30 keys to a class; 7 places take 3 of them a step, and 5 of the places are compared with
-    method, memory = build(num_anchors=4, num_keys=5, bank_size=7 if bank else None, bank_share=0.5), Memory()
+    method, memory = build(num_anchors=4, num_keys=5, bank_size=7 if bank else None, bank_fraction=0.5), Memory()
     for step in range(4):
         batch = make_batch(1, 1 + step % 2, 4, CLASSES)
         expected = oracle(method, batch, step / 4, memory, N=4, M=5, size=7, quota=3, bank=bank)
         assert contrast(method, batch, step / 4).item() == pytest.approx(expected.item(), rel=1e-4)
     if bank:
-        stored = method.contrasts["1"].bank
+        stored = method.contrastive_losses["1"].bank
         assert stored.filled.tolist() == [7] * CLASSES
         for number in range(CLASSES):
             ring = memory.rings[1, number]
@@ -196,7 +203,7 @@ def test_steps_around_the_end_of_small_banks_equal_the_literal_algorithm(
 
 
 def test_with_all_unlabeled_pixels_uncertain_the_contrast_equals_the_literal_algorithm() -> None:
-    method, batch = build(uncertain_share=1.0), make_batch(1, 2, 4, CLASSES)
+    method, batch = build(uncertain_fraction=1.0), make_batch(1, 2, 4, CLASSES)
     expected = oracle(method, batch, 0.0, Memory())
 
     assert contrast(method, batch, 0.0).item() == pytest.approx(expected.item(), rel=1e-4)
@@ -209,7 +216,7 @@ def test_where_nothing_is_mistaken_the_banks_stay_empty_and_the_contrast_is_zero
     probabilities = torch.full((2, CLASSES, 4, 4), 0.02).scatter(1, labels[:, None], 0.96)
     maps = [torch.randn(1, channels, 4, 4, requires_grad=True) for channels in (5, 6)]
     pixels = Pixels(*maps, ContrastProjector(5, 6, 8, 7), Guidance(probabilities, labels, known, known))
-    contrasted = CertainContrast(CLASSES, channels=7, **ALL)
+    contrasted = CertaintyGuidedContrastiveLoss(CLASSES, channels=7, **ALL)
     value = contrasted(pixels)
     value.backward()
 
@@ -226,7 +233,7 @@ def test_the_switches_matter_in_these_tests() -> None:
         for options in (
             {}, {"cross": False}, {"background": False}, {"balanced": False}, {"certain_anchors": False},
             {"ranked_negatives": False}, {"threshold": 0.5}, {"low_rank": 2, "high_rank": 2}, {"high_rank": 3},
-            {"uncertain_share": 0.95}, {"strides": (2,)},
+            {"uncertain_fraction": 0.95}, {"strides": (2,)},
         )
     }  # fmt: skip
 

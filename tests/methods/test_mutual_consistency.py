@@ -56,7 +56,7 @@ def test_the_temperature_and_the_stop_of_gradients_are_passed_on() -> None:
     weight = network.decoders[0].weight
     stopped = torch.autograd.grad(mutual_consistency(network.outputs(images), detach=True), [weight])[0]
     for word, same in (("true", True), ("false", False)):  # as a command line has them
-        term = MutualConsistency(network, detach=word)(data)["consistency"]  # type: ignore[arg-type]
+        term = MutualConsistency(network, detach_targets=word)(data)["consistency"]  # type: ignore[arg-type]
         assert torch.allclose(torch.autograd.grad(term, [weight])[0], stopped) is same
 
 

@@ -7,8 +7,8 @@ import torch
 from torch import Tensor
 
 from fewlabel.losses import local_contrastive, nt_xent
-from fewlabel.methods import GLCLContrast, ReCoContrast
-from fewlabel.methods.pixels import Guidance, Pixels
+from fewlabel.methods import GLCLLoss, ReCoLoss
+from fewlabel.methods.mcsc_v2.pixels import Guidance, Pixels
 from fewlabel.networks import ContrastProjector
 
 
@@ -33,7 +33,7 @@ def test_reco_with_two_classes_is_its_formula_over_all_queries_and_the_keys_that
     pixels = some_pixels()
     pixels.labels[pixels.labels == 2] = 1
     vectors = everyone(pixels).detach()
-    reco = ReCoContrast(3, num_queries=10**6, num_keys=5, temperature=0.5)
+    reco = ReCoLoss(3, num_queries=10**6, num_keys=5, temperature=0.5)
     drawn: list[Tensor] = []
     embed = pixels.embed
 
@@ -62,7 +62,7 @@ def test_reco_with_two_classes_is_its_formula_over_all_queries_and_the_keys_that
 
 def test_reco_draws_more_keys_from_the_class_that_is_nearer() -> None:
     pixels = some_pixels(size=8)
-    reco = ReCoContrast(3, num_keys=4000, temperature=0.5)
+    reco = ReCoLoss(3, num_keys=4000, temperature=0.5)
     members = pixels.of_class(3)
     means = torch.tensor([[1.0, 0.0], [0.8, 0.6], [-1.0, 0.0]])
 
@@ -77,7 +77,7 @@ def test_reco_draws_more_keys_from_the_class_that_is_nearer() -> None:
     [(0.6, False, False), (0.6, True, True), (0.8, False, True), (0.98, False, False), (0.98, True, False)],
 )
 def test_reco_learns_from_valid_pixels_that_are_not_easy(sure: float, labeled: bool, contrasted: bool) -> None:
-    value = ReCoContrast(3)(some_pixels(sure, labeled=labeled))
+    value = ReCoLoss(3)(some_pixels(sure, labeled=labeled))
 
     assert (value.item() > 0) == contrasted
     value.backward()
@@ -86,7 +86,7 @@ def test_reco_learns_from_valid_pixels_that_are_not_easy(sure: float, labeled: b
 def test_reco_of_a_single_class_is_zero_with_a_graph() -> None:
     pixels = some_pixels()
     pixels.labels[:] = 1
-    value = ReCoContrast(3)(pixels)
+    value = ReCoLoss(3)(pixels)
     value.backward()
 
     assert value.item() == 0
@@ -95,7 +95,7 @@ def test_reco_of_a_single_class_is_zero_with_a_graph() -> None:
 
 def test_reco_projects_only_what_it_draws_apart_from_the_means() -> None:
     pixels = some_pixels(size=8)
-    ReCoContrast(3, num_queries=4, num_keys=5)(pixels)
+    ReCoLoss(3, num_queries=4, num_keys=5)(pixels)
 
     assert pixels.projected == len(pixels.labels) + 3 * (4 + 5)
 
@@ -107,7 +107,7 @@ def test_glcl_over_whole_maps_is_the_sum_of_its_two_losses() -> None:
     labels = torch.cat([part.flatten(1) for part in (pixels.guide.labels[:2], pixels.guide.labels[2:])], dim=1)
     pooled = pixels.projector(*(part.mean(dim=(2, 3)) for part in pixels.maps))
 
-    value = GLCLContrast(3, block=16, temperature=0.2)(pixels)
+    value = GLCLLoss(3, block=16, temperature=0.2)(pixels)
 
     expected = nt_xent(*pooled, temperature=0.2) + local_contrastive(groups, labels, 0.2)
     assert value.item() == pytest.approx(expected.item(), rel=1e-5)
@@ -115,7 +115,7 @@ def test_glcl_over_whole_maps_is_the_sum_of_its_two_losses() -> None:
 
 def test_glcl_takes_the_same_block_of_both_networks_and_projects_no_more() -> None:
     pixels = some_pixels(size=8)
-    slopes = torch.autograd.grad(GLCLContrast(3, block=2)(pixels), pixels.maps)
+    slopes = torch.autograd.grad(GLCLLoss(3, block=2)(pixels), pixels.maps)
     # the global part is the same for all pixels of a slice: what differs from it is the block
     touched = []
     for slope in slopes:

@@ -5,23 +5,25 @@ import torch
 from pixel_networks import make_batch
 from torch import Tensor
 
-from fewlabel.methods import pixels as pixels_module
-from fewlabel.methods.pixels import Guidance, Pixels, guidance
-from fewlabel.methods.students import View
+from fewlabel.methods.mcsc_v2 import pixels as pixels_module
+from fewlabel.methods.mcsc_v2.pixels import Guidance, Pixels, build_guidance
 from fewlabel.networks import ContrastProjector
+from fewlabel.networks.feature_network import NetworkOutput
 
 
-def views(labeled: int = 1, unlabeled: int = 2, size: int = 4, classes: int = 3) -> tuple[View, View, Tensor]:
+def views(
+    labeled: int = 1, unlabeled: int = 2, size: int = 4, classes: int = 3
+) -> tuple[NetworkOutput, NetworkOutput, Tensor]:
     generator = torch.Generator().manual_seed(3)
     logits = torch.randn(2, labeled + unlabeled, classes, size, size, generator=generator) * 2
     label = torch.randint(classes, (labeled, 1, size, size), generator=generator)
-    return View({}, logits[0], labeled), View({}, logits[1], labeled), label
+    return NetworkOutput({}, logits[0], labeled), NetworkOutput({}, logits[1], labeled), label
 
 
 def some_pixels(maps: int = 3, size: int = 4, seed: int = 0) -> Pixels:
     torch.manual_seed(seed)
     cnn, transformer, label = views(1, maps - 1, size)
-    guide = guidance(cnn, transformer, label, 0.25)
+    guide = build_guidance(cnn, transformer, label, 0.25)
     features = (
         torch.randn(maps, 5, size, size, requires_grad=True),
         torch.randn(maps, 6, size, size, requires_grad=True),
@@ -36,7 +38,7 @@ def projected_maps(pixels: Pixels) -> Tensor:
 @pytest.mark.parametrize("cross", [True, False])
 def test_each_pixel_is_guided_as_the_thesis_says(cross: bool) -> None:
     cnn, transformer, label = views()
-    guide = guidance(cnn, transformer, label, 0.25, cross)
+    guide = build_guidance(cnn, transformer, label, 0.25, cross)
     entropies = []
     for student, guided_by in enumerate((transformer, cnn) if cross else (cnn, transformer)):
         for image in range(3):
@@ -57,21 +59,21 @@ def test_each_pixel_is_guided_as_the_thesis_says(cross: bool) -> None:
 
 
 def test_without_unlabeled_images_every_pixel_is_certain() -> None:
-    guide = guidance(*views(labeled=2, unlabeled=0), uncertain_share=1.0)
+    guide = build_guidance(*views(labeled=2, unlabeled=0), uncertain_fraction=1.0)
 
     assert guide.certain.all()
     assert guide.labeled.all()
 
 
 def test_with_a_share_of_one_no_unlabeled_pixel_is_certain() -> None:
-    guide = guidance(*views(), uncertain_share=1.0)
+    guide = build_guidance(*views(), uncertain_fraction=1.0)
 
     assert torch.equal(guide.certain, guide.labeled)
 
 
 def test_a_coarse_map_is_guided_by_the_pixels_beside_the_centers() -> None:
     cnn, transformer, label = views(size=8)
-    guide = guidance(cnn, transformer, label, 0.5)
+    guide = build_guidance(cnn, transformer, label, 0.5)
     coarse = guide.at(4)
 
     assert coarse.labels.shape == (6, 2, 2)
@@ -162,7 +164,7 @@ def test_maps_off_the_grid_of_the_guidance_are_an_error() -> None:
 def test_guidance_has_no_gradient() -> None:
     batch = make_batch()
     logits = torch.randn(4, 4, 8, 8, requires_grad=True)
-    view = View({}, logits, 2)
-    guide: Guidance = guidance(view, view, batch["labeled"]["label"], 0.2)
+    view = NetworkOutput({}, logits, 2)
+    guide: Guidance = build_guidance(view, view, batch["labeled"]["label"], 0.2)
 
     assert not guide.probabilities.requires_grad

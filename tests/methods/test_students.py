@@ -7,9 +7,9 @@ import torch
 from pixel_networks import OneClass, PixelNetwork, Unreadable, make_batch, small_swin, small_unet
 from torch import Tensor, nn
 
+from fewlabel.losses import supervised_loss
 from fewlabel.methods import MCSC, CrossTeaching
-from fewlabel.methods.base import supervised_loss
-from fewlabel.methods.students import look
+from fewlabel.networks.feature_network import forward_features
 
 NAMES = {"supervised_cnn", "supervised_transformer", "cross_cnn", "cross_transformer"}
 
@@ -18,7 +18,7 @@ def methods(**options: Any) -> list[tuple[nn.Module, set[str]]]:
     torch.manual_seed(0)
     return [
         (CrossTeaching(PixelNetwork(3), PixelNetwork(4), **options), NAMES),
-        (MCSC(PixelNetwork(3), PixelNetwork(4), {1: 4, 2: 2}, **options), NAMES | {"contrast"}),
+        (MCSC(PixelNetwork(3), PixelNetwork(4), {1: 4, 2: 2}, **options), NAMES | {"contrastive"}),
     ]
 
 
@@ -96,7 +96,7 @@ def test_labels_of_unlabeled_images_are_never_read() -> None:
 def test_labeled_logits_come_first_whatever_the_sizes_of_the_streams() -> None:
     network = PixelNetwork(3)
     batch = make_batch(1, 3)
-    view = look(network, batch["labeled"]["image"], batch["unlabeled"]["image"], "joint")
+    view = forward_features(network, batch["labeled"]["image"], batch["unlabeled"]["image"], "joint")
 
     torch.testing.assert_close(view.labeled, network.head(network.features(batch["labeled"]["image"])[1]))
     torch.testing.assert_close(view.unlabeled, network.head(network.features(batch["unlabeled"]["image"])[1]))
@@ -106,7 +106,7 @@ def both_passes(norm: str) -> list[Tensor]:
     torch.manual_seed(0)
     network, batch = small_unet(norm=norm), make_batch(2, 3, size=32)
     images = (batch["labeled"]["image"], 5 * batch["unlabeled"]["image"])
-    return [look(network, *images, passes).logits for passes in ("joint", "separate")]  # type: ignore[arg-type]
+    return [forward_features(network, *images, passes).logits for passes in ("joint", "separate")]  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("norm", ["instance", "group"])
@@ -127,7 +127,7 @@ def test_separate_passes_give_labeled_images_the_statistics_they_have_alone() ->
     network, batch = small_unet(norm="batch"), make_batch(2, 3, size=32)
     image = batch["labeled"]["image"]
 
-    view = look(network, image, 5 * batch["unlabeled"]["image"], "separate")
+    view = forward_features(network, image, 5 * batch["unlabeled"]["image"], "separate")
 
     torch.testing.assert_close(view.labeled, network(image))
 

@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from fewlabel.networks.conv_window_attention import ConvWindowAttention
-from fewlabel.networks.window_attention import WindowAttention
+from fewlabel.networks.cs_unet.conv_window_attention import ConvWindowAttention
+from fewlabel.networks.swin.window_attention import WindowAttention
 
 
 def attention(window_size: int = 3, **arguments: object) -> ConvWindowAttention:

@@ -12,7 +12,7 @@ from torch import nn
 
 from fewlabel.methods import MCSC, CrossTeaching, MCSCv2
 from fewlabel.networks import CSUNet, SwinUnet, UNet
-from fewlabel.networks.cs_blocks import CSBlock
+from fewlabel.networks.cs_unet.blocks import CSBlock
 
 METHOD_4 = {"conv_skip": False}
 METHOD_3 = METHOD_4 | {"feed_forward": "linear"}

@@ -5,8 +5,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from fewlabel.networks.feed_forward import FEED_FORWARDS, feed_forward
-from fewlabel.networks.token_layers import StochasticDepth
+from fewlabel.networks.cs_unet.feed_forward import FEED_FORWARDS, feed_forward
+from fewlabel.networks.cs_unet.token_layers import StochasticDepth
 
 
 def module(kind: str, dim: int = 8, norm: str = "layer") -> torch.nn.Module:

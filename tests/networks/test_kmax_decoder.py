@@ -4,7 +4,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from fewlabel.networks.kmax_decoder import KMaxLayer, PointwiseConv3d, QueryAttention
+from fewlabel.networks.dk_uxnet.kmax_decoder import KMaxLayer, PointwiseConv3d, QueryAttention
 
 
 def layer(started: bool = True) -> KMaxLayer:

@@ -14,10 +14,10 @@ def test_parameter_counts_are_the_published_networks(upsamples: tuple[str, ...],
     assert sum(parameter.numel() for parameter in MCNet(upsamples=upsamples).parameters()) == parameters
 
 
-def test_every_decoder_sees_the_same_maps_and_the_shown_one_answers() -> None:
+def test_every_decoder_sees_the_same_maps_and_the_chosen_one_answers() -> None:
     torch.manual_seed(0)
     network, x = MCNet(channels=2).eval(), torch.randn(1, 1, 16, 32, 16)
-    second = MCNet(channels=2, shown=1).eval()
+    second = MCNet(channels=2, inference_decoder=1).eval()
     second.load_state_dict(network.state_dict())
     first_logits, second_logits = network.outputs(x)
     assert torch.equal(network(x), first_logits)
@@ -39,14 +39,14 @@ def test_each_decoder_upsamples_in_its_own_way() -> None:
             assert torch.equal(alone(x), logits), kind
 
 
-@pytest.mark.parametrize("shown", [0, 1])
-def test_the_network_survives_torchscript(shown: int) -> None:
-    network, x = MCNet(channels=2, shown=shown).eval(), torch.randn(1, 1, 16, 16, 32)
+@pytest.mark.parametrize("inference_decoder", [0, 1])
+def test_the_network_survives_torchscript(inference_decoder: int) -> None:
+    network, x = MCNet(channels=2, inference_decoder=inference_decoder).eval(), torch.randn(1, 1, 16, 16, 32)
     assert torch.allclose(torch.jit.script(network)(x), network(x), atol=1e-6)
 
 
 def test_one_decoder_or_one_that_is_not_there_is_refused() -> None:
     with pytest.raises(ValueError, match="at least two decoders"):
         MCNet(upsamples=("trilinear",))
-    with pytest.raises(ValueError, match=r"shown must be one of the decoders 0 \.\. 1, got 2"):
-        MCNet(shown=2)
+    with pytest.raises(ValueError, match=r"inference_decoder must be one of the decoders 0 \.\. 1, got 2"):
+        MCNet(inference_decoder=2)

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from fewlabel.networks import SwinUnet
-from fewlabel.networks.window_attention import SwinBlock
+from fewlabel.networks.swin.window_attention import SwinBlock
 
 
 def expected_parameters(classes: int) -> int:

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from fewlabel.cli import main
-from fewlabel.networks.text_embedding import embed_text, load_embeddings, save_embeddings, text_embeddings
+from fewlabel.networks.vclipseg.text_embedding import embed_text, load_embeddings, save_embeddings, text_embeddings
 
 transformers = pytest.importorskip("transformers")
 NAMES = ["background", "left atrium"]

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from fewlabel.networks.uxnet_encoder import ChannelNorm, UXBlock, UXNetEncoder
+from fewlabel.networks.dk_uxnet.encoder import ChannelNorm, UXBlock, UXNetEncoder
 
 
 def literal(block: UXBlock, x: Tensor) -> Tensor:

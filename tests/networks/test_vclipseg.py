@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from fewlabel.networks import VCLIPSeg, VNet
-from fewlabel.networks.vclipseg import VoxelPrompts
+from fewlabel.networks.vclipseg.vclipseg import VoxelPrompts
 
 
 def small(**options: Any) -> VCLIPSeg:
@@ -38,17 +38,17 @@ def test_both_decoders_and_heads_see_one_prompted_map_and_inference_takes_the_fi
     network, x = small(num_classes=3).eval(), torch.randn(2, 1, 32, 48, 32)
 
     with torch.no_grad():
-        shown = network.outputs(x)
+        inference_decoder = network.outputs(x)
 
-        assert torch.equal(network(x), shown.first)
-        network.shown = 1
-        assert torch.equal(network(x), shown.second)
-    assert shown.second.shape == (2, 3, 32, 48, 32)
-    assert not torch.allclose(shown.first, shown.second)
-    assert [tuple(p.shape) for p in shown.projections] == [(2, 8, 2, 3, 2)] * 2
+        assert torch.equal(network(x), inference_decoder.first)
+        network.inference_decoder = 1
+        assert torch.equal(network(x), inference_decoder.second)
+    assert inference_decoder.second.shape == (2, 3, 32, 48, 32)
+    assert not torch.allclose(inference_decoder.first, inference_decoder.second)
+    assert [tuple(p.shape) for p in inference_decoder.projections] == [(2, 8, 2, 3, 2)] * 2
     with torch.no_grad():
         prompted = network.prompts(network.encoder(x)[-1], network.text)
-        for head, found in zip(network.heads, shown.projections, strict=True):
+        for head, found in zip(network.heads, inference_decoder.projections, strict=True):
             assert torch.equal(head(prompted), found)
 
 
@@ -125,7 +125,7 @@ def test_takes_the_embeddings_of_a_file(tmp_path: Path) -> None:
     ("options", "message"),
     [
         ({"class_names": ["background"]}, r"must name 2 classes, background included, got \['background'\]"),
-        ({"shown": 2}, "one of the decoders 0 and 1, got 2"),
+        ({"inference_decoder": 2}, "one of the decoders 0 and 1, got 2"),
         ({"text_channels": 1}, "2 classes need at least as many channels of text, got 1"),
     ],
 )

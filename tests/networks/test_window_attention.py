@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from fewlabel.networks.window_attention import SwinBlock, WindowAttention, window_layout
+from fewlabel.networks.swin.window_attention import SwinBlock, WindowAttention, window_layout
 
 
 def literal_attention(layer: WindowAttention, x: Tensor, shifted: bool) -> Tensor:

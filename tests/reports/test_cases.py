@@ -7,7 +7,7 @@ import pytest
 from matplotlib.image import imread
 
 from fewlabel.reports import case_picture, informative_slices
-from fewlabel.reports.cases import case_figure, case_title
+from fewlabel.reports.case_pictures import case_figure, case_title
 
 
 def volume(areas):

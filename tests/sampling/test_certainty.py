@@ -104,5 +104,5 @@ def test_more_pixels_than_torch_quantile_takes_are_no_problem() -> None:
 
 @pytest.mark.parametrize("share", [-0.1, 1.1, math.nan])
 def test_refuses_a_share_outside_zero_to_one(share: float) -> None:
-    with pytest.raises(ValueError, match=r"uncertain_share must be in \[0, 1\], got"):
+    with pytest.raises(ValueError, match=r"uncertain_fraction must be in \[0, 1\], got"):
         certain_mask(torch.zeros(3), share)

@@ -20,9 +20,9 @@ def test_at_224_pixels_the_thesis_patches_cover_the_map_and_the_released_code_mi
     # methods.md 3b: floor(224 / 19) = 11 patches fit, the released code takes 10 and sees 190 of 224 pixels
     assert len(patch_starts(224, 19, "whole")) == 12
     assert patch_starts(224, 19, "floor") == [19 * k for k in range(11)]
-    assert patch_starts(224, 19, "published") == [19 * k for k in range(10)]
+    assert patch_starts(224, 19, "released") == [19 * k for k in range(10)]
     assert patch_starts(28, 14, "whole") == patch_starts(28, 14, "floor") == [0, 14]
-    assert patch_starts(28, 14, "published") == [0]
+    assert patch_starts(28, 14, "released") == [0]
 
 
 @pytest.mark.parametrize("coverage", COVERAGES)

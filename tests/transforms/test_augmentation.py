@@ -81,7 +81,7 @@ def test_a_label_stays_on_its_image_to_half_a_pixel(shape: tuple[int, int], publ
     # both hold their coordinates; the label's are those of the nearest pixel
     slices = {"image": ramps(*shape), "label": ramps(*shape)}
     shifts = []
-    for result in draw(SliceAugmentationd((24, 24), published_resize=published), slices, 60):
+    for result in draw(SliceAugmentationd((24, 24), released_resize=published), slices, 60):
         image, label = result["image"].numpy(), result["label"].numpy()
         inside = (label.sum(0) > 0) & (image.sum(0) > 0)
         margin = np.array(shape)[:, None, None]
@@ -101,7 +101,7 @@ def test_labels_get_no_new_values_and_keep_their_type() -> None:
 
 def test_published_resizing_gives_images_no_new_values_either() -> None:
     image = torch.rand(1, 9, 7) + 1
-    for result in draw(SliceAugmentationd((20, 20), published_resize=True), {"image": image}, 40):
+    for result in draw(SliceAugmentationd((20, 20), released_resize=True), {"image": image}, 40):
         assert set(result["image"].unique().tolist()) <= {0.0, *image.unique().tolist()}
 
 

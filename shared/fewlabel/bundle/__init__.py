@@ -1,15 +1,15 @@
 """What a bundle's JSON needs from the world around it: where it lies, and which cases it works on; and its zip."""
 
-from fewlabel.bundle.cases import BundleCohort
-from fewlabel.bundle.errors import explain_errors
-from fewlabel.bundle.export import export_bundle
+from fewlabel.bundle.cohort import BundleCohort
+from fewlabel.bundle.error_hook import explain_errors
+from fewlabel.bundle.export.network import export_bundle
 from fewlabel.bundle.images import find_images
-from fewlabel.bundle.pack import pack_bundle
-from fewlabel.bundle.package import require_same_package
-from fewlabel.bundle.peer import load_peer, peer_of
+from fewlabel.bundle.model_note import training_settings
+from fewlabel.bundle.packing.pack import pack_bundle
+from fewlabel.bundle.packing.package import require_same_package
 from fewlabel.bundle.root import find_root
-from fewlabel.bundle.weights import trained_with
-from fewlabel.switches import is_on
+from fewlabel.bundle.second_network import load_second_network, second_checkpoint
+from fewlabel.parsing import parse_bool
 
 __all__ = [
     "BundleCohort",
@@ -17,10 +17,10 @@ __all__ = [
     "export_bundle",
     "find_images",
     "find_root",
-    "is_on",
-    "load_peer",
+    "load_second_network",
     "pack_bundle",
-    "peer_of",
+    "parse_bool",
     "require_same_package",
-    "trained_with",
+    "second_checkpoint",
+    "training_settings",
 ]

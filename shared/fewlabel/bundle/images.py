@@ -7,8 +7,8 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from fewlabel.data.dicom import Series, find_series, looks_like_dicom
-from fewlabel.data.formats import ENDINGS, split_ending
+from fewlabel.data.files.dicom import Series, find_series, looks_like_dicom
+from fewlabel.data.files.formats import ENDINGS, split_ending
 
 
 def find_images(folder: str | os.PathLike[str]) -> list[dict[str, Any]]:

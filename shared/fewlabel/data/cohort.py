@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 
-from fewlabel.data.problems import raise_errors
-from fewlabel.data.splits_file import SPLITS
-from fewlabel.data.survey import survey
+from fewlabel.data.checks.inspection import inspect_dataset
+from fewlabel.data.checks.problems import raise_errors
+from fewlabel.data.layout.splits_json import SPLITS
 
 
 class Cohort:
@@ -34,7 +34,7 @@ class Cohort:
     """
 
     def __init__(self, root: str | os.PathLike[str], labeled_cases: int | None = None, seed: int = 0) -> None:
-        found = survey(root, labeled_cases, seed)
+        found = inspect_dataset(root, labeled_cases, seed)
         raise_errors(found.root, found.problems)
         self.root = found.root
         self.labels = found.labels

@@ -1,20 +1,20 @@
 """The training engine that every method shares, and what steers it over time."""
 
-from fewlabel.engines.distributed import distribute, local_device, start_processes
-from fewlabel.engines.evaluation import Evaluation
+from fewlabel.engines.distributed import init_distributed, local_device, wrap_ddp
+from fewlabel.engines.evaluator import CheckpointEvaluator
+from fewlabel.engines.loss_weights import Constant, GaussianRamp
 from fewlabel.engines.schedules import PolynomialWarmup
-from fewlabel.engines.segmentation import Segmentation
+from fewlabel.engines.segmenter import Segmenter
 from fewlabel.engines.trainer import SemiSupervisedTrainer
-from fewlabel.engines.weights import Constant, GaussianRamp
 
 __all__ = [
+    "CheckpointEvaluator",
     "Constant",
-    "Evaluation",
     "GaussianRamp",
     "PolynomialWarmup",
-    "Segmentation",
+    "Segmenter",
     "SemiSupervisedTrainer",
-    "distribute",
+    "init_distributed",
     "local_device",
-    "start_processes",
+    "wrap_ddp",
 ]

@@ -12,7 +12,7 @@ from torch.nn.parallel import DistributedDataParallel
 from fewlabel.sampling import find_banks
 
 
-def start_processes() -> None:
+def init_distributed() -> None:
     """Join the group of processes that ``torchrun`` started, over NCCL on CUDA and gloo elsewhere.
 
     Raises:
@@ -33,7 +33,7 @@ def local_device() -> torch.device:
     return device
 
 
-def distribute(method: nn.Module, sync_batch_norm: bool = False) -> DistributedDataParallel:
+def wrap_ddp(method: nn.Module, sync_batch_norm: bool = False) -> DistributedDataParallel:
     """Wrap a method, already on its device, so that all processes take equal steps.
 
     All hold the same weights, and before each step get the main process's statistics of batch normalization, so that

@@ -11,7 +11,7 @@ import numpy as np
 from monai.utils import ImageMetaKey, MetaKeys
 from numpy.typing import NDArray
 
-from fewlabel.atomic import appearing
+from fewlabel.atomic import atomic_open
 
 
 def own_affine(image: Any) -> NDArray[np.float64]:
@@ -41,5 +41,5 @@ def write_nifti(path: Path, volume: NDArray[Any], affine: NDArray[np.float64]) -
     image.set_sform(affine, code="scanner")
     image.set_qform(affine, code="scanner")
     # label maps shrink to little at any level, and the lowest takes the least time
-    with appearing(path) as stream, gzip.GzipFile("", "wb", compresslevel=1, fileobj=stream, mtime=0) as packed:
+    with atomic_open(path) as stream, gzip.GzipFile("", "wb", compresslevel=1, fileobj=stream, mtime=0) as packed:
         image.to_stream(packed)

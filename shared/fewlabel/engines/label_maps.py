@@ -44,14 +44,16 @@ class LabelMapper:
     Args:
         evaluator: its network, inferer, device, mode and mixed precision are used.
         postprocessing: the evaluator's, which it keeps to itself; from logits to a label map.
-        peer: a second network, whose disagreement with the first is told.
+        second_network: a second network, whose disagreement with the first is told.
     """
 
-    def __init__(self, evaluator: SupervisedEvaluator, postprocessing: Any, peer: nn.Module | None = None) -> None:
+    def __init__(
+        self, evaluator: SupervisedEvaluator, postprocessing: Any, second_network: nn.Module | None = None
+    ) -> None:
         self.network, self.inferer, self.device = evaluator.network, evaluator.inferer, evaluator.state.device
         self.mode, self.amp, self.amp_kwargs = evaluator.mode, evaluator.amp, evaluator.amp_kwargs
-        self.steps, self.peer = _steps(postprocessing), peer
-        self.networks = [self.network] if peer is None else [self.network, peer]
+        self.steps, self.second_network = _steps(postprocessing), second_network
+        self.networks = [self.network] if second_network is None else [self.network, second_network]
 
     def __call__(self, case: Mapping[str, Any]) -> LabelMap:
         """Return the label map of a case whose ``image`` is (C, X, Y, Z).
@@ -95,8 +97,8 @@ class LabelMapper:
         inputs = case["image"][None].to(self.device)
         logits = self.inferer(inputs, self.network)
         doubt = None
-        if self.peer is not None:
-            others = self.inferer(inputs, self.peer)
+        if self.second_network is not None:
+            others = self.inferer(inputs, self.second_network)
             doubt = torch.as_tensor(disagreement(logits, others)[0, 0]).float().cpu().numpy()
             quality = agreement(logits.argmax(dim=1), others.argmax(dim=1), logits.shape[1])
         whole = {**case, "pred": decollate_batch(logits)[0]}

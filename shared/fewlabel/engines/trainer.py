@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
-from fewlabel.engines.weights import Weight, as_weights
+from fewlabel.engines.loss_weights import LossWeightSchedule, as_weights
 
 
 class SemiSupervisedTrainer(Trainer):
@@ -49,7 +49,7 @@ class SemiSupervisedTrainer(Trainer):
         train_data_loader: Iterable[Any],
         method: nn.Module,
         optimizer: Optimizer | Sequence[Optimizer],
-        weights: Mapping[str, float | Weight],
+        weights: Mapping[str, float | LossWeightSchedule],
         lr_scheduler: LRScheduler | Sequence[LRScheduler] | None = None,
         epoch_length: int | None = None,
         amp: bool | None = None,

@@ -2,17 +2,17 @@
 
 from fewlabel.handlers.collapse import CollapseAlarm
 from fewlabel.handlers.ema import ExponentialMovingAverage
-from fewlabel.handlers.history import History, read_history
-from fewlabel.handlers.models import ModelSaver, is_better, load_network
+from fewlabel.handlers.history import JsonlLogger, read_history
+from fewlabel.handlers.model_saver import ModelSaver, is_better, load_network
 from fewlabel.handlers.processes import is_main_process
 from fewlabel.handlers.progress import Progress
-from fewlabel.handlers.resume import TrainingState
 from fewlabel.handlers.terms import step_scalars
+from fewlabel.handlers.training_state import TrainingState
 
 __all__ = [
     "CollapseAlarm",
     "ExponentialMovingAverage",
-    "History",
+    "JsonlLogger",
     "ModelSaver",
     "Progress",
     "TrainingState",

@@ -10,11 +10,11 @@ from typing import Any
 
 from ignite.engine import Engine, Events
 
-from fewlabel.atomic import write_whole
+from fewlabel.atomic import atomic_write
 from fewlabel.handlers.processes import is_main_process
 
 
-class History:
+class JsonlLogger:
     """Keep ``history.jsonl``: per epoch the mean of each loss term, the weights, the validation and the time.
 
     The file is rewritten whole each time; on a resumed run the epochs that are trained again replace what
@@ -66,7 +66,7 @@ class History:
             record["validation"] = {name.removeprefix("val_"): float(value) for name, value in metrics.items()}
         self._records = [old for old in self._records if old["epoch"] < engine.state.epoch] + [record]
         if is_main_process():
-            write_whole(self.path, "".join(json.dumps(line) + "\n" for line in self._records).encode())
+            atomic_write(self.path, "".join(json.dumps(line) + "\n" for line in self._records).encode())
 
 
 def read_history(path: str | os.PathLike[str]) -> list[dict[str, Any]]:

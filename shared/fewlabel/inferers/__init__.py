@@ -1,6 +1,6 @@
 """From a volume to a volume of logits."""
 
-from fewlabel.inferers.slices import ResizedSliceInferer
-from fewlabel.inferers.windows import WindowInferer
+from fewlabel.inferers.slice_inferer import ResizedSliceInferer
+from fewlabel.inferers.window_inferer import WindowInferer
 
 __all__ = ["ResizedSliceInferer", "WindowInferer"]

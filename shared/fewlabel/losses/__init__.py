@@ -2,17 +2,20 @@
 
 from fewlabel.losses.anchored import AnchoredContrastiveLoss, anchored_contrastive
 from fewlabel.losses.contrastive import BalancedContrastiveLoss, balanced_contrastive
+from fewlabel.losses.cross_teaching import CrossTeachingLoss
 from fewlabel.losses.local import LocalContrastiveLoss, local_contrastive
 from fewlabel.losses.lovasz import LovaszSoftmaxLoss, lovasz_softmax
 from fewlabel.losses.mutual import mutual_consistency, sharpen
 from fewlabel.losses.nt_xent import NTXentLoss, nt_xent
 from fewlabel.losses.ohem import OhemCrossEntropyLoss, ohem_cross_entropy
 from fewlabel.losses.region import RegionContrastLoss, region_contrast
+from fewlabel.losses.segmentation import foreground_dice_loss, hard_labels, pseudo_label_loss, supervised_loss
 from fewlabel.losses.vision_text import VisionTextConsistencyLoss, vision_text_consistency
 
 __all__ = [
     "AnchoredContrastiveLoss",
     "BalancedContrastiveLoss",
+    "CrossTeachingLoss",
     "LocalContrastiveLoss",
     "LovaszSoftmaxLoss",
     "NTXentLoss",
@@ -21,12 +24,16 @@ __all__ = [
     "VisionTextConsistencyLoss",
     "anchored_contrastive",
     "balanced_contrastive",
+    "foreground_dice_loss",
+    "hard_labels",
     "local_contrastive",
     "lovasz_softmax",
     "mutual_consistency",
     "nt_xent",
     "ohem_cross_entropy",
+    "pseudo_label_loss",
     "region_contrast",
     "sharpen",
+    "supervised_loss",
     "vision_text_consistency",
 ]

@@ -1,4 +1,4 @@
-"""What every method is: networks that turn a batch into named, unweighted loss terms."""
+"""The interface of a method: networks that turn a batch into named, unweighted loss terms."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from typing import Any
 
 import torch
-from monai.losses import DiceCELoss, DiceLoss
 from torch import Tensor, nn
 
 Batch = Mapping[str, Mapping[str, Any] | None]
@@ -49,34 +48,6 @@ class Method(nn.Module, ABC):
             {"params": list(self.get_submodule(name).parameters()), "lr": rate, "name": name}
             for name, rate in learning_rates.items()
         ]
-
-
-def supervised_loss() -> DiceCELoss:
-    """Return half cross-entropy, half Dice loss: the supervised loss of all SSL4MIS-based methods.
-
-    Dice is taken per class over the whole batch with squared denominators and averaged over all classes,
-    the background included; logits (B, K, *spatial) against labels (B, 1, *spatial).
-    """
-    return DiceCELoss(
-        to_onehot_y=True,
-        softmax=True,
-        squared_pred=True,
-        batch=True,
-        smooth_nr=1e-5,
-        smooth_dr=1e-5,
-        lambda_dice=0.5,
-        lambda_ce=0.5,
-    )
-
-
-def pseudo_label_loss() -> DiceLoss:
-    """Return the Dice loss of logits against another network's hard labels (thesis eq. 4.1)."""
-    return DiceLoss(to_onehot_y=True, softmax=True, squared_pred=True, batch=True, smooth_nr=1e-5, smooth_dr=1e-5)
-
-
-def hard_labels(logits: Tensor) -> Tensor:
-    """Return the most probable class (B, 1, *spatial) of logits (B, K, *spatial), without a gradient."""
-    return logits.detach().argmax(dim=1, keepdim=True)
 
 
 def labeled_part(batch: Batch) -> Mapping[str, Any]:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from torch import Tensor, nn
+from torch import Tensor
 
+from fewlabel.losses import CrossTeachingLoss
 from fewlabel.methods.base import Batch, Method, labeled_part, unlabeled_images
-from fewlabel.methods.students import CrossTeachingTerms, check_passes, look
+from fewlabel.networks import FeatureNetwork, check_passes, forward_features
 
 
 class CrossTeaching(Method):
@@ -22,19 +23,20 @@ class CrossTeaching(Method):
     Args:
         cnn: network with ``features`` and ``head``; the one that is used for inference.
         transformer: its partner.
-        passes: "joint" or "separate", see :func:`fewlabel.methods.students.look`.
+        passes: "joint" or "separate", see :func:`fewlabel.networks.feature_network.forward_features`.
     """
 
-    def __init__(self, cnn: nn.Module, transformer: nn.Module, passes: str = "joint") -> None:
+    def __init__(self, cnn: FeatureNetwork, transformer: FeatureNetwork, passes: str = "joint") -> None:
         super().__init__()
-        self.cnn, self.transformer = cnn, transformer
+        self.cnn = cnn
+        self.transformer = transformer
         self.passes = check_passes(passes)
-        self._terms = CrossTeachingTerms()
+        self._cross_teaching = CrossTeachingLoss()
 
     def forward(self, batch: Batch, progress: float = 0.0) -> dict[str, Tensor]:
         """Return the loss terms, see :meth:`Method.forward`."""
         labeled, unlabeled = labeled_part(batch), unlabeled_images(batch)
-        cnn = look(self.cnn, labeled["image"], unlabeled, self.passes)  # type: ignore[arg-type]
-        transformer = look(self.transformer, labeled["image"], unlabeled, self.passes)  # type: ignore[arg-type]
-        terms: dict[str, Tensor] = self._terms(cnn, transformer, labeled["label"])
+        cnn = forward_features(self.cnn, labeled["image"], unlabeled, self.passes)
+        transformer = forward_features(self.transformer, labeled["image"], unlabeled, self.passes)
+        terms: dict[str, Tensor] = self._cross_teaching(cnn.logits, transformer.logits, labeled["label"])
         return terms

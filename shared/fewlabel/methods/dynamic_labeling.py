@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import torch
-from monai.losses import DiceLoss
 from torch import Tensor, nn
 
-from fewlabel.losses import vision_text_consistency
+from fewlabel.losses import foreground_dice_loss, vision_text_consistency
 from fewlabel.losses.vision_text import IGNORED
 from fewlabel.methods.base import Batch, Method, labeled_part, unlabeled_images
-from fewlabel.switches import reads_switches
+from fewlabel.parsing import parse_arguments
 
 PSEUDO_LABELS = ("hard", "soft")
 
@@ -25,8 +24,8 @@ class DynamicLabeling(Method):
         L_u = \sum_{i=1,2} L_{dice}(p_i, P) + L_{ce}(p_i, P)
 
     Li et al., "VCLIPSeg", MICCAI 2024, eq. 4-11. The students are the two decoders of ``network``, or ``network`` and
-    ``partner``: cross pseudo supervision with dynamic labels, of table 4. The consistency takes voxels of labeled
-    images at the stride of the coarsest map on which ground truth and both students agree.
+    ``second_network``: cross pseudo supervision with dynamic labels, of table 4. The consistency takes voxels of
+    labeled images at the stride of the coarsest map on which ground truth and both students agree.
 
     Terms: ``supervised``, ``dynamic``, ``text``; the latter is 0 for a network without projections.
 
@@ -34,9 +33,9 @@ class DynamicLabeling(Method):
 
     Args:
         network: with ``outputs(x)`` that gives two students' logits and, of VCLIPSeg, projections (the two decoders of
-            MCNet make table 4's "MC-Net + DLB"); or, with a partner, any that maps images to logits. It is the one
-            that is used for inference.
-        partner: the second student, where it is a network of its own.
+            MCNet make table 4's "MC-Net + DLB"); or, with a second network, any that maps images to logits. It is
+            the one that is used for inference.
+        second_network: the second student, where it is a network of its own.
         pseudo_labels: "hard" takes the most probable class of P, as the released code does; "soft" takes P.
         weighted: False mixes both students alike.
         teach_labeled: let ``dynamic`` see the labeled images too, as the released code does.
@@ -45,11 +44,11 @@ class DynamicLabeling(Method):
         ValueError: an argument is unknown.
     """
 
-    @reads_switches
+    @parse_arguments
     def __init__(
         self,
         network: nn.Module,
-        partner: nn.Module | None = None,
+        second_network: nn.Module | None = None,
         pseudo_labels: str = "hard",
         weighted: bool = True,
         teach_labeled: bool = False,
@@ -57,18 +56,19 @@ class DynamicLabeling(Method):
         super().__init__()
         if pseudo_labels not in PSEUDO_LABELS:
             raise ValueError(f"pseudo_labels must be one of {PSEUDO_LABELS}, got {pseudo_labels!r}")
-        if partner is None and not hasattr(network, "outputs"):
+        if second_network is None and not hasattr(network, "outputs"):
             raise ValueError(
                 f"{type(network).__name__} shows no second student: give a network with outputs(x), such as VCLIPSeg, "
-                "or a partner"
+                "or a second_network"
             )
-        self.network, self.partner = network, partner
-        self.pseudo_labels, self.weighted, self.teach_labeled = pseudo_labels, weighted, teach_labeled
+        self.network = network
+        self.second_network = second_network
+        self.pseudo_labels = pseudo_labels
+        self.weighted = weighted
+        self.teach_labeled = teach_labeled
         # the foreground alone, plain denominators: as released
-        self._supervised = DiceLoss(
-            include_background=False, to_onehot_y=True, softmax=True, batch=True, smooth_nr=1e-8, smooth_dr=1e-8
-        )
-        self._dice = DiceLoss(include_background=False, softmax=True, batch=True, smooth_nr=1e-8, smooth_dr=1e-8)
+        self._supervised = foreground_dice_loss()
+        self._dice = foreground_dice_loss(one_hot_labels=True)
         self._entropy = nn.CrossEntropyLoss()
 
     def forward(self, batch: Batch, progress: float = 0.0) -> dict[str, Tensor]:
@@ -87,8 +87,8 @@ class DynamicLabeling(Method):
 
     def _look(self, images: Tensor) -> tuple[Tensor, Tensor, list[Tensor]]:
         """Return both students' logits, and the projections."""
-        if self.partner is not None:
-            return self.network(images).float(), self.partner(images).float(), []
+        if self.second_network is not None:
+            return self.network(images).float(), self.second_network(images).float(), []
         first, second, *rest = self.network.outputs(images)  # type: ignore[operator]
         if rest and isinstance(rest[0], Tensor):
             raise ValueError(
@@ -100,7 +100,7 @@ class DynamicLabeling(Method):
         """Return the loss of both students against what they mixed; 0 with a graph without images."""
         if len(first) == 0:
             return first.sum() + second.sum()
-        weights = shares(losses) if self.weighted else torch.full_like(losses, 0.5)
+        weights = student_weights(losses) if self.weighted else torch.full_like(losses, 0.5)
         target = weights[0] * first.detach().softmax(dim=1) + weights[1] * second.detach().softmax(dim=1)
         if self.pseudo_labels == "hard":
             target = nn.functional.one_hot(target.argmax(dim=1), target.shape[1]).movedim(-1, 1).to(target.dtype)
@@ -122,7 +122,7 @@ class DynamicLabeling(Method):
         return vision_text_consistency(torch.cat(projections), labels, text)
 
 
-def shares(losses: Tensor) -> Tensor:
+def student_weights(losses: Tensor) -> Tensor:
     """Weights (S,) of S students by their losses (S,), eq. 7-8: the lower the loss, the higher; they sum to 1.
 
     The sigmoid of a loss between 0 and 1 lies between 0.5 and 0.731, so that of two students none falls below 0.44.

@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from fewlabel.losses import balanced_contrastive
-from fewlabel.methods.base import Batch, Method, hard_labels, labeled_part, unlabeled_images
-from fewlabel.methods.projection import projectors
-from fewlabel.methods.students import CrossTeachingTerms, View, check_passes, look
+from fewlabel.losses import CrossTeachingLoss, balanced_contrastive, hard_labels
+from fewlabel.methods.base import Batch, Method, labeled_part, unlabeled_images
+from fewlabel.networks import FeatureNetwork, NetworkOutput, build_projectors, check_passes, forward_features
+from fewlabel.parsing import parse_arguments
 from fewlabel.sampling.patches import COVERAGES, cut_patches, deal_patches, patch_corners
-from fewlabel.switches import reads_switches
 
 
 class MCSC(Method):
@@ -26,7 +25,7 @@ class MCSC(Method):
 
     .. math:: L = L_{cnn} + L_{tra} + w_{cl} \sum_{scales} \tfrac1M \sum_{m=1}^M L_{bcl}(A^m)
 
-    Terms: those of cross teaching, and ``contrast``, the sum over scales.
+    Terms: those of cross teaching, and ``contrastive``, the sum over scales.
 
     Where thesis and released code disagree the bundle's README says what was taken; the arguments below bring the
     released behavior back.
@@ -40,23 +39,23 @@ class MCSC(Method):
             mean nothing yet. Released code: 3000 of 40000 iterations; the thesis does not mention it.
         groups_per_step: contrast a random subset of at most this many groups per scale, of those that
             ``skip_background`` leaves; None takes all.
-        patches: how patches cover a map, see :func:`fewlabel.sampling.patches.patch_starts`; "published" for the
+        patches: how patches cover a map, see :func:`fewlabel.sampling.patches.patch_starts`; "released" for the
             released code's.
         skip_background: leave out groups without any foreground pixel, as the released code does.
         cross_labels: sort a network's unlabeled pixels by the *other* network's classes; False for its own, the
             ablation of thesis table 4.3.
         temperature: of the contrast.
-        passes: "joint" or "separate", see :func:`fewlabel.methods.students.look`.
+        passes: "joint" or "separate", see :func:`fewlabel.networks.feature_network.forward_features`.
 
     Raises:
         ValueError: an argument is out of range, or a stride is not one that both networks have.
     """
 
-    @reads_switches
+    @parse_arguments
     def __init__(
         self,
-        cnn: nn.Module,
-        transformer: nn.Module,
+        cnn: FeatureNetwork,
+        transformer: FeatureNetwork,
         patch_sizes: Mapping[int | str, int] | None = None,
         warmup: float = 0.075,
         groups_per_step: int | None = None,
@@ -72,28 +71,36 @@ class MCSC(Method):
         if not sizes or min(sizes.values()) < 1:
             raise ValueError(f"patch_sizes needs at least one scale, and patches of at least 1 pixel, got {sizes}")
         _check_contrast(warmup, groups_per_step, patches, temperature)
-        self.cnn, self.transformer = cnn, transformer
-        self.projectors = projectors(cnn, transformer, sizes)
-        self.patch_sizes, self.warmup, self.groups_per_step = sizes, warmup, groups_per_step
-        self.patches, self.skip_background, self.cross_labels = patches, skip_background, cross_labels
+        self.cnn = cnn
+        self.transformer = transformer
+        self.projectors = build_projectors(cnn, transformer, sizes)
+        self.patch_sizes = sizes
+        self.warmup = warmup
+        self.groups_per_step = groups_per_step
+        self.patches = patches
+        self.skip_background = skip_background
+        self.cross_labels = cross_labels
         self.temperature = temperature
         self.passes = check_passes(passes)
-        self._terms = CrossTeachingTerms()
+        self._cross_teaching = CrossTeachingLoss()
 
     def forward(self, batch: Batch, progress: float = 0.0) -> dict[str, Tensor]:
         """Return the loss terms, see :meth:`Method.forward`."""
         labeled, unlabeled = labeled_part(batch), unlabeled_images(batch)
         label: Tensor = labeled["label"]
-        cnn = look(self.cnn, labeled["image"], unlabeled, self.passes)  # type: ignore[arg-type]
-        transformer = look(self.transformer, labeled["image"], unlabeled, self.passes)  # type: ignore[arg-type]
+        cnn = forward_features(self.cnn, labeled["image"], unlabeled, self.passes)
+        transformer = forward_features(self.transformer, labeled["image"], unlabeled, self.passes)
         used = len(label) if progress < self.warmup else len(cnn.logits)
         # crossed: each network's pixels are sorted by what the other one sees
-        seen_by = (transformer, cnn) if self.cross_labels else (cnn, transformer)
-        labels = torch.cat([torch.cat([label.long(), hard_labels(view.unlabeled)])[:used] for view in seen_by])
+        pseudo_labels_from = (transformer, cnn) if self.cross_labels else (cnn, transformer)
+        labels = torch.cat(
+            [torch.cat([label.long(), hard_labels(output.unlabeled)])[:used] for output in pseudo_labels_from]
+        )
         contrast = [self._contrast(stride, cnn, transformer, labels) for stride in self.patch_sizes]
-        return {**self._terms(cnn, transformer, label), "contrast": torch.stack(contrast).sum()}
+        terms: dict[str, Tensor] = self._cross_teaching(cnn.logits, transformer.logits, label)
+        return {**terms, "contrastive": torch.stack(contrast).sum()}
 
-    def _contrast(self, stride: int, cnn: View, transformer: View, labels: Tensor) -> Tensor:
+    def _contrast(self, stride: int, cnn: NetworkOutput, transformer: NetworkOutput, labels: Tensor) -> Tensor:
         """Return the contrast at one scale; labels (2N, 1, H, W) belong to N maps of each network, CNN first."""
         num, patch = len(labels) // 2, self.patch_sizes[stride]
         maps_a, maps_b = cnn.features[stride][:num], transformer.features[stride][:num]

@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
-import torch
-from monai.losses import DiceLoss
-from torch import Tensor, nn
+from collections.abc import Sequence
+from typing import Protocol
 
-from fewlabel.losses import mutual_consistency
+import torch
+from torch import Tensor
+
+from fewlabel.losses import foreground_dice_loss, mutual_consistency
 from fewlabel.methods.base import Batch, Method, labeled_part, unlabeled_images
-from fewlabel.switches import reads_switches
+from fewlabel.parsing import parse_arguments
+
+
+class DecoderNetwork(Protocol):
+    """A network of several decoders, such as :class:`fewlabel.networks.MCNet`."""
+
+    def outputs(self, x: Tensor) -> Sequence[Tensor]:
+        """Return the logits (B, K, *spatial) of each decoder."""
 
 
 class MutualConsistency(Method):
@@ -26,21 +35,21 @@ class MutualConsistency(Method):
         network: with ``outputs(x)``, a list of logits of two or more decoders, such as MCNet; its ``forward`` is used
             for inference.
         temperature: of the sharpening, see :func:`fewlabel.losses.sharpen`.
-        detach: send no gradient through the sharpened predictions; the released code lets it pass.
+        detach_targets: send no gradient through the sharpened predictions; the released code lets it pass.
 
     Raises:
         ValueError: the network shows one prediction only.
     """
 
-    @reads_switches
-    def __init__(self, network: nn.Module, temperature: float = 0.1, detach: bool = False) -> None:
+    @parse_arguments
+    def __init__(self, network: DecoderNetwork, temperature: float = 0.1, detach_targets: bool = False) -> None:
         super().__init__()
         if not hasattr(network, "outputs"):
             raise ValueError(f"{type(network).__name__} shows one prediction: give a network with outputs(x), as MCNet")
-        self.network, self.temperature, self.detach = network, temperature, detach
-        self._dice = DiceLoss(
-            include_background=False, to_onehot_y=True, softmax=True, batch=True, smooth_nr=1e-8, smooth_dr=1e-8
-        )
+        self.network = network
+        self.temperature = temperature
+        self.detach_targets = detach_targets
+        self._dice = foreground_dice_loss()
 
     def forward(self, batch: Batch, progress: float = 0.0) -> dict[str, Tensor]:
         """Return the loss terms, see :meth:`Method.forward`."""
@@ -48,8 +57,8 @@ class MutualConsistency(Method):
         image: Tensor = labeled["image"]
         label: Tensor = labeled["label"]
         images = image if unlabeled is None else torch.cat([image, unlabeled])
-        predictions = [logits.float() for logits in self.network.outputs(images)]  # type: ignore[operator]
+        predictions = [logits.float() for logits in self.network.outputs(images)]
         return {
             "supervised": torch.stack([self._dice(logits[: len(label)], label) for logits in predictions]).sum(),
-            "consistency": mutual_consistency(predictions, self.temperature, self.detach),
+            "consistency": mutual_consistency(predictions, self.temperature, self.detach_targets),
         }

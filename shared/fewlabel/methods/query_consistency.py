@@ -8,11 +8,11 @@ from typing import Any, Protocol
 import torch
 import torch.nn.functional as F
 from monai.losses import DiceCELoss
-from torch import Tensor, nn
+from torch import Tensor
 
 from fewlabel.losses import nt_xent
 from fewlabel.methods.base import Batch, Method, labeled_part, unlabeled_images
-from fewlabel.switches import reads_switches
+from fewlabel.parsing import parse_arguments
 
 
 class QueryNetwork(Protocol):
@@ -51,10 +51,10 @@ class QueryConsistency(Method):
         ValueError: the temperature is not positive.
     """
 
-    @reads_switches
+    @parse_arguments
     def __init__(
         self,
-        network: nn.Module,
+        network: QueryNetwork,
         temperature: float = 0.1,
         negatives: bool = True,
         supervise_strong: bool = True,
@@ -64,8 +64,10 @@ class QueryConsistency(Method):
         if not temperature > 0:
             raise ValueError(f"temperature must be positive, got {temperature}")
         self.network = network
-        self.temperature, self.negatives = temperature, negatives
-        self.supervise_strong, self.strong_key = supervise_strong, strong_key
+        self.temperature = temperature
+        self.negatives = negatives
+        self.supervise_strong = supervise_strong
+        self.strong_key = strong_key
         self._loss = DiceCELoss(to_onehot_y=True, softmax=True)
 
     def forward(self, batch: Batch, progress: float = 0.0) -> dict[str, Tensor]:
@@ -77,7 +79,7 @@ class QueryConsistency(Method):
         if unlabeled is not None:
             weak.append(unlabeled)
             strong.append(self._strong(batch["unlabeled"], "unlabeled"))  # type: ignore[arg-type]
-        logits, log_distribution, layers = self.network.outputs(torch.cat(weak + strong))  # type: ignore[operator]
+        logits, log_distribution, layers = self.network.outputs(torch.cat(weak + strong))
         logits, crops = logits.float(), len(logits) // 2
         rows = [*range(len(label)), *(range(crops, crops + len(label)) if self.supervise_strong else ())]
         truth = label.repeat(len(rows) // len(label), *[1] * (label.ndim - 1))

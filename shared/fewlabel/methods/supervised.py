@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from fewlabel.methods.base import Batch, Method, labeled_part, supervised_loss
+from fewlabel.losses import supervised_loss
+from fewlabel.methods.base import Batch, Method, labeled_part
 
 
 class Supervised(Method):

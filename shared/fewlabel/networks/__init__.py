@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
-from fewlabel.networks.cs_unet import CSUNet
-from fewlabel.networks.dk_uxnet import DKUXNet
+from fewlabel.networks.cs_unet.cs_unet import CSUNet
+from fewlabel.networks.dk_uxnet.dk_uxnet import DKUXNet
+from fewlabel.networks.feature_network import FeatureNetwork, NetworkOutput, Passes, check_passes, forward_features
 from fewlabel.networks.mc_net import MCNet
-from fewlabel.networks.pretrained import PretrainedReport, load_pretrained_swin
-from fewlabel.networks.projector import ContrastProjector
-from fewlabel.networks.swin_unet import SwinUnet
+from fewlabel.networks.projectors import ContrastProjector, build_projectors
+from fewlabel.networks.swin.pretrained import PretrainedReport, load_pretrained_swin
+from fewlabel.networks.swin.swin_unet import SwinUnet
 from fewlabel.networks.unet import UNet
-from fewlabel.networks.vclipseg import VCLIPSeg
+from fewlabel.networks.vclipseg.vclipseg import VCLIPSeg
 from fewlabel.networks.vnet import VNet, VNetDecoder, VNetEncoder
 
 __all__ = [
     "CSUNet",
     "ContrastProjector",
     "DKUXNet",
+    "FeatureNetwork",
     "MCNet",
+    "NetworkOutput",
+    "Passes",
     "PretrainedReport",
     "SwinUnet",
     "UNet",
@@ -24,5 +28,8 @@ __all__ = [
     "VNet",
     "VNetDecoder",
     "VNetEncoder",
+    "build_projectors",
+    "check_passes",
+    "forward_features",
     "load_pretrained_swin",
 ]

@@ -23,7 +23,7 @@ class MCNet(nn.Module):
         norm: one of "batch" (as published), "instance", "group".
         dropout: of the encoder's coarsest map and each decoder's last one, see :class:`fewlabel.networks.VNet`.
         upsamples: how each decoder doubles the resolution, see :class:`fewlabel.networks.VNetDecoder`.
-        shown: which decoder's logits ``forward`` returns.
+        inference_decoder: which decoder's logits ``forward`` returns.
 
     Raises:
         ValueError: if there are fewer than two decoders, or an argument is unknown or out of range.
@@ -44,18 +44,20 @@ class MCNet(nn.Module):
         norm: str = "batch",
         dropout: float = 0.5,
         upsamples: Sequence[str] = ("transposed", "trilinear"),
-        shown: int = 0,
+        inference_decoder: int = 0,
     ) -> None:
         super().__init__()
         if len(upsamples) < 2:
             raise ValueError(f"mutual consistency needs at least two decoders, got upsamples {tuple(upsamples)}.")
-        if not 0 <= shown < len(upsamples):
-            raise ValueError(f"shown must be one of the decoders 0 .. {len(upsamples) - 1}, got {shown}.")
+        if not 0 <= inference_decoder < len(upsamples):
+            raise ValueError(
+                f"inference_decoder must be one of the decoders 0 .. {len(upsamples) - 1}, got {inference_decoder}."
+            )
         self.encoder = VNetEncoder(in_channels, channels, norm, dropout)
         self.decoders = nn.ModuleList(
             VNetDecoder(num_classes, channels, norm, dropout, upsample) for upsample in upsamples
         )
-        self.stride, self.shown = self.encoder.stride, shown
+        self.stride, self.inference_decoder = self.encoder.stride, inference_decoder
 
     def outputs(self, x: Tensor) -> list[Tensor]:
         """Return every decoder's logits (B, num_classes, H, W, D) on images (B, in_channels, H, W, D)."""
@@ -63,10 +65,10 @@ class MCNet(nn.Module):
         return [decoder(maps) for decoder in self.decoders]
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, in_channels, H, W, D) -> logits (B, num_classes, H, W, D) of the shown decoder."""
+        """(B, in_channels, H, W, D) -> logits (B, num_classes, H, W, D) of ``inference_decoder``."""
         maps: list[Tensor] = self.encoder(x)
         logits = maps[0]
         for index, decoder in enumerate(self.decoders):  # TorchScript indexes modules by literals only
-            if index == self.shown:
+            if index == self.inference_decoder:
                 logits = decoder(maps)
         return logits

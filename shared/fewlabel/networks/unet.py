@@ -9,7 +9,7 @@ import torch
 from monai.networks.blocks import Convolution, UpSample
 from torch import Tensor, nn
 
-from fewlabel.switches import reads_switches
+from fewlabel.parsing import parse_arguments
 
 NORMS: dict[str, str | tuple[str, dict[str, object]]] = {
     "batch": "batch",
@@ -107,7 +107,7 @@ class UNet(nn.Module):
 
     """
 
-    @reads_switches
+    @parse_arguments
     def __init__(
         self,
         in_channels: int = 1,

@@ -1,6 +1,6 @@
 """Tables, pictures and the HTML report of a run."""
 
-from fewlabel.reports.cases import CaseView, case_picture, informative_slices
+from fewlabel.reports.case_pictures import CaseView, case_picture, informative_slices
 from fewlabel.reports.html import write_report
 from fewlabel.reports.overlay import overlay
 from fewlabel.reports.tables import COLUMNS, format_table, read_scores_csv, summarize, write_scores_csv

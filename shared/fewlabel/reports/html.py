@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from fewlabel.atomic import write_whole
-from fewlabel.reports.cases import CaseView, case_figure, case_title
+from fewlabel.atomic import atomic_write
+from fewlabel.reports.case_pictures import CaseView, case_figure, case_title
 from fewlabel.reports.drawing import class_colors, png
 from fewlabel.reports.page import definitions, page, picture, table
 from fewlabel.reports.plots import box_plots, training_curves
@@ -70,7 +70,7 @@ def write_report(
     ]
     if sources:
         parts += ["<h2>Sources</h2>", definitions(sources, "wide")]
-    return write_whole(path, page(title, parts).encode())
+    return atomic_write(path, page(title, parts).encode())
 
 
 def _headline(summary: Sequence[Row]) -> str:

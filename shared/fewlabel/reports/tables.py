@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from fewlabel.atomic import write_whole
+from fewlabel.atomic import atomic_write
 
 Row = Mapping[str, Any]
 
@@ -45,7 +45,7 @@ def write_scores_csv(rows: Iterable[Row], path: str | os.PathLike[str]) -> Path:
             raise ValueError(f"A row of scores must have the keys {list(COLUMNS)}, this one has {list(row)}.")
         numbers = [float(row[metric]) for metric in METRICS]
         writer.writerow([row[key] for key in KEYS] + ["" if math.isnan(x) else repr(x) for x in numbers])
-    return write_whole(path, text.getvalue().encode())
+    return atomic_write(path, text.getvalue().encode())
 
 
 def read_scores_csv(path: str | os.PathLike[str]) -> list[dict[str, Any]]:

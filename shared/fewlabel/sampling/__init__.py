@@ -3,8 +3,8 @@
 from fewlabel.sampling.banks import find_banks
 from fewlabel.sampling.certainty import certain_mask, entropy
 from fewlabel.sampling.class_bank import ClassBank
-from fewlabel.sampling.draw import choose, draw
 from fewlabel.sampling.map_bank import MapBank
+from fewlabel.sampling.random_choice import sample_indices, sample_mask
 from fewlabel.sampling.selection import anchors, class_ranks, negatives
 
 __all__ = [
@@ -12,10 +12,10 @@ __all__ = [
     "MapBank",
     "anchors",
     "certain_mask",
-    "choose",
     "class_ranks",
-    "draw",
     "entropy",
     "find_banks",
     "negatives",
+    "sample_indices",
+    "sample_mask",
 ]

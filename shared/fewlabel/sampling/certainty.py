@@ -38,7 +38,7 @@ def entropy(probabilities: Tensor, dim: int = 1) -> Tensor:
     return terms.sum(dim)
 
 
-def certain_mask(entropies: Tensor, uncertain_share: float) -> Tensor:
+def certain_mask(entropies: Tensor, uncertain_fraction: float) -> Tensor:
     r"""The pixels whose entropy is not among the batch's highest: :math:`H \le \gamma`.
 
     With n pixels, :math:`\gamma` is the :math:`(n - \lfloor \beta n \rfloor)`-th smallest entropy, the
@@ -48,7 +48,7 @@ def certain_mask(entropies: Tensor, uncertain_share: float) -> Tensor:
 
     Args:
         entropies: any shape; all pixels are ranked together, so stack both networks' entropies.
-        uncertain_share: :math:`\beta` in [0, 1].
+        uncertain_fraction: :math:`\beta` in [0, 1].
 
     Returns:
         Bool, the same shape; a pixel whose entropy is NaN is never certain.
@@ -57,14 +57,14 @@ def certain_mask(entropies: Tensor, uncertain_share: float) -> Tensor:
         ValueError: if the share is not in [0, 1].
 
     Example:
-        >>> certain_mask(torch.tensor([0.1, 0.9, 0.3, 0.2]), uncertain_share=0.25).tolist()
+        >>> certain_mask(torch.tensor([0.1, 0.9, 0.3, 0.2]), uncertain_fraction=0.25).tolist()
         [True, False, True, True]
 
     """
-    if not 0 <= uncertain_share <= 1:
-        raise ValueError(f"uncertain_share must be in [0, 1], got {uncertain_share}; the thesis begins with 0.2")
+    if not 0 <= uncertain_fraction <= 1:
+        raise ValueError(f"uncertain_fraction must be in [0, 1], got {uncertain_fraction}; the thesis begins with 0.2")
     # 0.29 x 100 is 28.999... in binary, and means 29.
-    uncertain = math.floor(uncertain_share * entropies.numel() + 1e-6)
+    uncertain = math.floor(uncertain_fraction * entropies.numel() + 1e-6)
     if uncertain == entropies.numel():
         return torch.zeros_like(entropies, dtype=torch.bool)
     if uncertain == 0:

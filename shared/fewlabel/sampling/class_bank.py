@@ -7,7 +7,7 @@ import math
 import torch
 from torch import Tensor, nn
 
-from fewlabel.sampling.draw import choose
+from fewlabel.sampling.random_choice import sample_indices
 
 
 class ClassBank(nn.Module):
@@ -86,7 +86,7 @@ class ClassBank(nn.Module):
 
         """
         self._check(class_index, features, labels)
-        chosen = choose(len(features), self.quota, generator, features.device)
+        chosen = sample_indices(len(features), self.quota, generator, features.device)
         stored = features[chosen].to(self.features.device, self.features.dtype)
         if not bool(stored.isfinite().all()):
             raise ValueError(
@@ -119,7 +119,7 @@ class ClassBank(nn.Module):
 
         """
         self._check_class(class_index)
-        chosen = choose(int(self.filled[class_index]), count, generator, self.features.device)
+        chosen = sample_indices(int(self.filled[class_index]), count, generator, self.features.device)
         wide = torch.promote_types(self.features.dtype, torch.float32)
         return self.features[class_index, chosen].to(wide), self.labels[class_index, chosen]
 

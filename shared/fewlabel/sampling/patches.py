@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-COVERAGES = ("whole", "floor", "published")
+COVERAGES = ("whole", "floor", "released")
 
 
 def patch_starts(size: int, patch: int, coverage: str = "whole") -> list[int]:
@@ -16,7 +16,7 @@ def patch_starts(size: int, patch: int, coverage: str = "whole") -> list[int]:
         patch: pixels along a patch's side.
         coverage: "whole" takes as many patches as it needs to reach every pixel, evenly spread, so that neighbors
             overlap by a few pixels where ``patch`` does not divide ``size``. "floor" takes as many as fit side by
-            side. "published" takes one fewer, as the released MCSC code does: of a 28-pixel map with 14-pixel
+            side. "released" takes one fewer, as the released MCSC code does: of a 28-pixel map with 14-pixel
             patches it sees the top left quarter only.
 
     Raises:
@@ -26,7 +26,7 @@ def patch_starts(size: int, patch: int, coverage: str = "whole") -> list[int]:
     [0, 14]
     >>> patch_starts(32, 14)
     [0, 9, 18]
-    >>> patch_starts(28, 14, "published")
+    >>> patch_starts(28, 14, "released")
     [0]
     """
     if coverage not in COVERAGES:
@@ -36,7 +36,7 @@ def patch_starts(size: int, patch: int, coverage: str = "whole") -> list[int]:
             f"a patch of {patch} pixels does not fit into a map of {size}: give a patch size from 1 to {size}"
         )
     if coverage != "whole":
-        count = max(size // patch - (coverage == "published"), 1)
+        count = max(size // patch - (coverage == "released"), 1)
         return [patch * k for k in range(count)]
     count = -(-size // patch)
     return [round(k * (size - patch) / (count - 1)) for k in range(count)] if count > 1 else [0]

@@ -1,7 +1,7 @@
 """What happens to images and labels before a network sees them: checks and augmentation."""
 
 from fewlabel.transforms.augmentation import SliceAugmentationd
-from fewlabel.transforms.checks import CheckCased
+from fewlabel.transforms.case_checks import CheckCased
 from fewlabel.transforms.loading import LoadCased
 from fewlabel.transforms.reading import SimpleITKReader
 from fewlabel.transforms.resampling import Resampled

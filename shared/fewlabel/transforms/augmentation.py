@@ -12,7 +12,7 @@ from monai.data import MetaTensor
 from monai.transforms import MapTransform, Randomizable
 from numpy.typing import NDArray
 
-from fewlabel.switches import reads_switches
+from fewlabel.parsing import parse_arguments
 
 Matrix = NDArray[np.float64]
 _TURN = np.array([[0.0, 1.0], [-1.0, 0.0]])  # turned[r, c] = image[c, -r], counted from the center
@@ -36,7 +36,7 @@ class SliceAugmentationd(Randomizable, MapTransform):
         keys: ``image`` is interpolated linearly and ``label`` by the nearest neighbor; a missing key is passed over.
         angle: largest rotation in degrees.
         flips: whether slices may be turned by 90 degrees and mirrored. Without, those slices are rotated.
-        published_resize: interpolate images by the nearest neighbor, as the released SSL4MIS and MCSC code does.
+        released_resize: interpolate images by the nearest neighbor, as the released SSL4MIS and MCSC code does.
 
     Raises:
         ValueError: a size below 1, an angle that is negative or no number; when called, an entry that is not (C, H, W)
@@ -48,14 +48,14 @@ class SliceAugmentationd(Randomizable, MapTransform):
     (torch.Size([1, 24, 24]), torch.Size([1, 24, 24]))
     """
 
-    @reads_switches
+    @parse_arguments
     def __init__(
         self,
         size: Sequence[int],
         keys: Sequence[str] = ("image", "label"),
         angle: float = 20.0,
         flips: bool = True,
-        published_resize: bool = False,
+        released_resize: bool = False,
     ) -> None:
         super().__init__(keys, allow_missing_keys=True)
         self.size = tuple(int(n) for n in size)
@@ -63,7 +63,7 @@ class SliceAugmentationd(Randomizable, MapTransform):
             raise ValueError(f"size must be two numbers of pixels, rows and columns, got {size!r}")
         if not 0 <= angle < float("inf"):
             raise ValueError(f"angle must be a number of degrees, 0 or more, got {angle}")
-        self.angle, self.flips, self.published_resize = float(angle), flips, published_resize
+        self.angle, self.flips, self.released_resize = float(angle), flips, released_resize
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         """Return the dictionary with the augmented slices in place of those under ``keys``."""
@@ -88,7 +88,7 @@ class SliceAugmentationd(Randomizable, MapTransform):
             values = torch.as_tensor(out[key])
             # plain tensors inside: MONAI's geometry tracking costs more than all the arithmetic
             pixels = values.as_subclass(torch.Tensor)
-            nearest = key == "label" or self.published_resize
+            nearest = key == "label" or self.released_resize
             if grid is not None:
                 result = _sample(pixels, grid, nearest)
             else:

@@ -10,7 +10,7 @@ from typing import Any
 from monai.data import ImageReader
 from monai.transforms import LoadImage, LoadImaged
 
-from fewlabel.transforms.checks import CheckCased
+from fewlabel.transforms.case_checks import CheckCased
 from fewlabel.transforms.dicom import SeriesError
 from fewlabel.transforms.reading import SimpleITKReader
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 WEIGHTS = "models/model.pt"
-PEER_WEIGHTS = "models/model_peer.pt"
+SECOND_WEIGHTS = "models/model_second.pt"
 
 
 def find_bundles(app_dir: str, conf: Mapping[str, str]) -> dict[str, Path]:
@@ -46,19 +46,19 @@ def read_config(bundle: Path, name: str) -> dict[str, Any]:
     return config
 
 
-def has_peer(bundle: Path) -> bool:
+def has_second_network(bundle: Path) -> bool:
     """Return whether the bundle's method trains two students."""
-    return bool(read_config(bundle, "inference").get("peer_def"))
+    return bool(read_config(bundle, "inference").get("second_network_def"))
 
 
 def students(bundle: Path) -> tuple[str, ...]:
     """Return the files that hold the weights of a method's two students; two decoders of one network share theirs."""
-    shared = read_config(bundle, "inference").get("peer_checkpoint") == "@checkpoint"
-    return (WEIGHTS,) if shared else (WEIGHTS, PEER_WEIGHTS)
+    shared = read_config(bundle, "inference").get("second_checkpoint") == "@checkpoint"
+    return (WEIGHTS,) if shared else (WEIGHTS, SECOND_WEIGHTS)
 
 
 def noted_settings(bundle: Path) -> dict[str, Any]:
-    """Return the settings that the weights were trained with, see ``fewlabel.bundle.trained_with``."""
+    """Return the settings that the weights were trained with, see ``fewlabel.bundle.training_settings``."""
     note = (bundle / WEIGHTS).with_suffix(".json")
     noted: dict[str, Any] = json.loads(note.read_text(encoding="utf-8")) if note.is_file() else {}
     return noted

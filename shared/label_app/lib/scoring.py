@@ -13,7 +13,7 @@ from monailabel.interfaces.tasks.scoring import ScoringMethod
 from monailabel.utils.others.generic import name_to_device
 
 from fewlabel.engines.label_maps import LabelMapper
-from fewlabel.errors import explanation, sentence
+from fewlabel.errors import one_line, user_facing_cause
 from fewlabel.handlers import load_network
 from lib.bundles import students
 
@@ -52,7 +52,7 @@ class PredictedQuality(ScoringMethod):
                 found = mapper(preprocess({"image": datastore.get_image_uri(image)}))
             except Exception as error:  # whatever it is, it is this study's; the others go on
                 _log.exception("%s: study %s could not be scored", self.path.name, image)
-                summary["failed"][image] = sentence(explanation(error))
+                summary["failed"][image] = one_line(user_facing_cause(error))
                 continue
             # nothing found in a study that was taken for its organ: as doubtful as can be
             quality = 0.0 if found.quality is None or math.isnan(found.quality) else found.quality
@@ -72,10 +72,10 @@ class PredictedQuality(ScoringMethod):
         parser["bundle_root"], parser["device"], parser["uncertainty"] = str(self.path), device, True
         parser["dataset"]["data"] = []  # studies come one by one
         load_network(parser.get_parsed_content("network"), parser.get_parsed_content("checkpoint"))
-        evaluator, preprocessing, postprocessing, peer = (
-            parser.get_parsed_content(key) for key in ("evaluator", "preprocessing", "postprocessing", "peer")
+        evaluator, preprocessing, postprocessing, second_network = (
+            parser.get_parsed_content(key) for key in ("evaluator", "preprocessing", "postprocessing", "second_network")
         )
-        return preprocessing, LabelMapper(evaluator, postprocessing, peer)
+        return preprocessing, LabelMapper(evaluator, postprocessing, second_network)
 
 
 def quality_key(bundle: str) -> str:

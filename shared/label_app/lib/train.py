@@ -10,7 +10,7 @@ from typing import Any
 from monailabel.interfaces.exception import MONAILabelError, MONAILabelException
 from monailabel.tasks.train.bundle import BundleTrainTask
 
-from fewlabel.bundle import peer_of
+from fewlabel.bundle import second_checkpoint
 from lib.bundles import noted_settings, read_config
 
 _log = logging.getLogger(__name__)
@@ -66,8 +66,10 @@ class SemiSupervisedTraining(BundleTrainTask):
         """Let both students go on from their weights."""
         if not pretrained:
             return
-        peer = next((handler.get("peer") for handler in train_handlers if handler.get("_target_") == _SAVER), None)
-        students = {peer_of(model_pytorch): peer, model_pytorch: "@network"}
+        second_network = next(
+            (handler.get("second_network") for handler in train_handlers if handler.get("_target_") == _SAVER), None
+        )
+        students = {second_checkpoint(model_pytorch): second_network, model_pytorch: "@network"}
         for path, network in students.items():
             if network is not None and Path(path).is_file():
                 _log.info("going on from %s", path)

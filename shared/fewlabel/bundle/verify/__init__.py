@@ -7,8 +7,8 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from fewlabel.bundle.fit import NETWORKS
-from fewlabel.bundle.pack import bundle_folder
+from fewlabel.bundle.checkpoint import NETWORKS
+from fewlabel.bundle.packing.pack import bundle_folder
 from fewlabel.bundle.verify.config_rules import config_rules
 from fewlabel.bundle.verify.contents import BundleFiles, Contents, FolderFiles
 from fewlabel.bundle.verify.file_rules import file_rules

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from fewlabel.bundle.fit import NETWORKS
+from fewlabel.bundle.checkpoint import NETWORKS
 from fewlabel.bundle.verify.report import Finding, judge
 from fewlabel.bundle.verify.zips import ZipFiles
 

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import fewlabel
-from fewlabel.bundle.large_files import LARGE_FILES, LIMIT_MB, parse
-from fewlabel.bundle.package import sources, stated_version
+from fewlabel.bundle.packing.large_files import LARGE_FILES, LIMIT_MB, parse
+from fewlabel.bundle.packing.package import sources, stated_version
 from fewlabel.bundle.verify.contents import CONFIGS, NOTED, Contents
 from fewlabel.bundle.verify.report import FAILED, NOTE, OK, Finding, judge
 

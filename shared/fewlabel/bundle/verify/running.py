@@ -26,7 +26,7 @@ def outcomes(root: Path, scratch: Path) -> Iterator[Outcome]:
     before = _tree(root)
     yield _tried("code of the bundle was run", lambda: _package(root))
     yield _tried("network in and out", lambda: _in_and_out(root))
-    for file, key in (("model.pt", "network_def"), ("model_peer.pt", "peer_def")):
+    for file, key in (("model.pt", "network_def"), ("model_second.pt", "second_network_def")):
         if (root / "models" / file).is_file():
             yield _tried(f"weights in {file} fit", lambda file=file, key=key: _weights(root, file, key))  # type: ignore[misc]
     yield _tried("properties of inference", lambda: _inference(root, scratch / "inference"))

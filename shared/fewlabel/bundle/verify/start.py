@@ -17,7 +17,7 @@ _CURES = {
     "code of the bundle was run": "pack it again with `fewlabel pack`",
     "network in and out": "make network_def of inference.json and network_data_format of metadata.json agree",
     "weights in model.pt fit": "pack the weights of this network_def, with the model.json that was saved beside them",
-    "weights in model_peer.pt fit": "pack the weights of this peer_def, from the training that wrote model.pt",
+    "weights in model_second.pt fit": "pack the weights of this second_network_def, from the run that wrote model.pt",
     "properties of inference": "define what is named in inference.json",
     "properties of train": "define what is named in train.json",
     "nothing is written into the bundle": "let configs write below output_dir and ckpt_dir only",

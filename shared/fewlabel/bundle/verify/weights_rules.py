@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from fewlabel.bundle.fit import NETWORKS
-from fewlabel.bundle.large_files import LARGE_FILES, parse
+from fewlabel.bundle.checkpoint import NETWORKS
+from fewlabel.bundle.packing.large_files import LARGE_FILES, parse
 from fewlabel.bundle.verify.contents import Contents, reach
 from fewlabel.bundle.verify.pickles import Saved, calls, read_saved
 from fewlabel.bundle.verify.report import NOTE, OK, Finding, judge

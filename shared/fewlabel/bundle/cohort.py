@@ -1,0 +1,168 @@
+"""Which cases a bundle trains on: a dataset's, the demo's, or those that a host brings."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from fewlabel.bundle.model_note import read_note
+from fewlabel.data import Cohort
+from fewlabel.data.phantoms.cohort import write_phantom
+
+_log = logging.getLogger(__name__)
+Items = Sequence[Mapping[str, Any]]
+
+
+class BundleCohort:
+    """The cohort of a bundle's ``dataset_dir``, opened when first asked for.
+
+    Without a dataset of its own a bundle demonstrates itself on a phantom, which is written to ``demo_dir`` when first
+    needed. A host such as MONAI Label replaces the labeled items and knows nothing of the rest; then neither the
+    phantom's unlabeled cases nor the demo's settings may touch what it brings, which is why both are tied to the
+    labeled items that are really in use.
+
+    Args:
+        dataset_dir: the dataset's folder, in the layout of :class:`fewlabel.data.Cohort`.
+        demo_dir: where the phantom lies; the demo runs when ``dataset_dir`` is this folder.
+        labeled_cases: use the labels of the first so many cases only; None for all (the demo's are three).
+        num_classes: classes that the network is built for, the background included.
+        seed: for cohorts without a published split.
+        demo_labeled_cases: labeled cases of the demo.
+        phantom: what the demo draws, see :func:`fewlabel.data.phantoms.cohort.write_phantom`.
+
+    Raises:
+        FileNotFoundError: the dataset is not there.
+        ValueError: the dataset has another number of classes than the network, or one of the faults that
+            :class:`fewlabel.data.Cohort` finds.
+    """
+
+    def __init__(
+        self,
+        dataset_dir: str | os.PathLike[str],
+        demo_dir: str | os.PathLike[str],
+        labeled_cases: int | None = None,
+        num_classes: int = 4,
+        seed: int = 0,
+        demo_labeled_cases: int = 3,
+        phantom: str = "cardiac",
+    ) -> None:
+        if not dataset_dir:
+            raise ValueError("dataset_dir is empty; name the dataset's folder, or leave it out to run the demo")
+        self.dataset_dir, self.demo_dir = Path(dataset_dir).resolve(), Path(demo_dir).resolve()
+        self.labeled_cases, self.num_classes, self.seed = labeled_cases, num_classes, seed
+        self.demo_labeled_cases, self.phantom = demo_labeled_cases, phantom
+
+    @property
+    def is_demo(self) -> bool:
+        """Whether ``dataset_dir`` is the demo's phantom."""
+        return self.dataset_dir == self.demo_dir
+
+    @cached_property
+    def cohort(self) -> Cohort:
+        """The cohort, read and checked."""
+        labeled_cases = self.labeled_cases
+        if self.is_demo:
+            write_phantom(self.demo_dir, self.phantom)
+            labeled_cases = self.demo_labeled_cases if labeled_cases is None else labeled_cases
+        cohort = Cohort(self.dataset_dir, labeled_cases, self.seed)
+        if cohort.num_classes != self.num_classes:
+            raise ValueError(
+                f"{self.dataset_dir}: dataset.json names {cohort.num_classes} classes with the background "
+                f"({', '.join(cohort.labels.values())}), but the network is built for {self.num_classes}: "
+                f"set --num_classes {cohort.num_classes}"
+            )
+        for note in cohort.notes:
+            _log.warning("%s: %s", self.dataset_dir, note)
+        _log.info(
+            "%s: %d labeled and %d unlabeled volumes for training, %d for validation, %d for test",
+            self.dataset_dir,
+            *(len(items) for items in (cohort.labeled, cohort.unlabeled, cohort.validation, cohort.test)),
+        )
+        return cohort
+
+    @property
+    def labeled(self) -> Items:
+        """Labeled items for training."""
+        return self.cohort.labeled
+
+    @property
+    def validation(self) -> Items:
+        """Items for validation, with labels."""
+        return self.cohort.validation
+
+    def scored(self, split: str) -> Items:
+        """Return the items to score: "test", "validation", or "auto" for test where there is one, else validation.
+
+        Raises:
+            ValueError: an unknown split, or one without cases.
+        """
+        if split not in ("auto", "test", "validation"):
+            raise ValueError(f'split must be "auto", "test" or "validation", got {split!r}')
+        chosen = ("test" if self.cohort.test else "validation") if split == "auto" else split
+        items = self.cohort.test if chosen == "test" else self.cohort.validation
+        if not items:
+            raise ValueError(f"{self.dataset_dir} has no labeled {chosen} case to score; list some in splits.json")
+        _log.info("scoring the %d volumes of the %s split", len(items), chosen)
+        return items
+
+    def uses_demo(self, labeled: Items) -> bool:
+        """Return whether these labeled items, all of them, are the demo's."""
+        return len(labeled) > 0 and all(self._below(item, self.demo_dir) for item in labeled)
+
+    def settings(
+        self,
+        labeled: Items,
+        paper: Mapping[str, Any],
+        demo: Mapping[str, Any],
+        ckpt_dir: str | os.PathLike[str],
+    ) -> Mapping[str, Any]:
+        """Return the settings to train with: the paper's for a dataset, the demo's for the phantom.
+
+        A host's training goes on from the weights in ``ckpt_dir``, and the host's own copy of the network stays built
+        as those were: their note, see :func:`fewlabel.bundle.training_settings`, decides which of the two fits.
+
+        Raises:
+            ValueError: a host goes on from weights that were trained with neither.
+        """
+        if self.uses_demo(labeled):
+            return demo
+        note = Path(ckpt_dir) / "model.json"
+        if not note.is_file() or not labeled or all(self._below(item, self.dataset_dir) for item in labeled):
+            return paper
+        trained = read_note(note)
+        now = {"num_classes": self.num_classes}
+        for settings in (paper, demo):
+            if all({**settings, **now}.get(key) == value for key, value in trained.items()):
+                if settings is demo:
+                    _log.warning("%s: going on with the demo's settings, as these weights were trained with them", note)
+                return settings
+        wanted = {key: {**paper, **now}.get(key) for key in trained}
+        raise ValueError(
+            f"{note}: the weights beside it were trained with {trained}, but this training goes on from them with "
+            f'{wanted}; write their values into train.json ("num_classes", "paper"), or take the weights away to start '
+            "afresh"
+        )
+
+    def unlabeled_beside(self, labeled: Items) -> Items:
+        """Return the cohort's unlabeled items if the labeled ones are the cohort's, none otherwise."""
+        if not labeled or not all(self._below(item, self.dataset_dir) for item in labeled):
+            _log.info("the labeled cases are not those of %s: training without its unlabeled ones", self.dataset_dir)
+            return []
+        taken = {Path(str(item["image"])).resolve() for item in labeled}
+        return [item for item in self.cohort.unlabeled if Path(item["image"]).resolve() not in taken]
+
+    def names(self, items: Items) -> dict[int, str]:
+        """Return the class names by value: the dataset's for its own items, numbers for any other."""
+        if items and all(self._below(item, self.dataset_dir) for item in items):
+            return self.cohort.labels
+        return {0: "background", **{value: f"class {value}" for value in range(1, self.num_classes)}}
+
+    @staticmethod
+    def _below(item: Mapping[str, Any], folder: Path) -> bool:
+        # by name or by where it really lies: many datasets are folders of links
+        image = Path(os.path.abspath(str(item["image"])))
+        return image.is_relative_to(folder) or image.resolve().is_relative_to(folder)

@@ -1,0 +1,1 @@
+"""Networks as TorchScript or ONNX, compared with the original on a scan."""

@@ -1,0 +1,172 @@
+"""Look through a whole dataset, voxels included, before hours of training."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from fewlabel.data.checks.inspection import Inspection, Item, inspect_dataset
+from fewlabel.data.checks.problems import Problem
+from fewlabel.data.checks.report import CheckReport, Row
+from fewlabel.data.files.volumes import check_label_values, is_finite, label_values, read_volume, verify_checksum
+from fewlabel.data.layout.splits_json import SPLITS
+
+_SPACING_RATIO = 1.1  # spacings that differ less than this are one protocol
+
+
+def check(root: str | os.PathLike[str], labeled_cases: int | None = None, seed: int = 0) -> CheckReport:
+    """Find everything wrong with a dataset at once, as `Cohort` would read it.
+
+    Adds to the checks of `Cohort` what needs the voxels: damaged files, NaN and infinity, constant images,
+    the same scan under two names, label values that are no whole numbers or not in `dataset.json`, empty label maps,
+    labels that no training scan shows. Label maps of unlabeled volumes, and of labeled cases beyond `labeled_cases`,
+    are never opened.
+
+    Args:
+        root: the folder with `imagesTr`, `labelsTr` and `dataset.json`.
+        labeled_cases: as for `Cohort`.
+        seed: as for `Cohort`.
+
+    Returns:
+        A report whose `str` is a table, the problems and their cures; its `ok` is False when there are errors.
+
+    Raises:
+        FileNotFoundError: the folder does not exist.
+        ValueError: `labeled_cases` or `seed` is no whole number, or `labeled_cases` is below 1.
+
+    """
+    found = inspect_dataset(root, labeled_cases, seed)
+    inspection = _Inspection(found.labels, found.problems)
+    items = [(split, item) for split in SPLITS for item in found.items[split]]
+    for split, item in tqdm(items, desc="checking", unit="scan", disable=None):
+        inspection.look_at(split, item)
+    _absent_labels(found, inspection)
+    _spacings(found)
+    _hidden_groups(found)
+    rows = tuple(_row(split, item, found, inspection) for split, item in items)
+    return CheckReport(found.root, found.labels, rows, tuple(found.problems))
+
+
+@dataclass
+class _Inspection:
+    """Looks at the voxels of one volume after the other, and remembers what they hold."""
+
+    labels: dict[int, str]
+    problems: list[Problem]
+    values: dict[str, list[float]] = field(default_factory=dict)
+    seen: dict[bytes, tuple[str, str]] = field(default_factory=dict)
+
+    def look_at(self, split: str, item: Item) -> None:
+        """Read a volume's image, and its label map when the item names one."""
+        try:
+            self._image(split, item, read_volume(item["image"])[0])
+            verify_checksum(item["image"])
+        except (ValueError, OSError) as error:
+            self._add("error", "unreadable", str(error), item)
+        if "label" not in item:
+            return
+        try:
+            array, _ = read_volume(item["label"])
+            verify_checksum(item["label"])
+        except (ValueError, OSError) as error:
+            self._add("error", "unreadable", str(error), item)
+        else:
+            self._label(item, array)
+
+    def _image(self, split: str, item: Item, array: NDArray[Any]) -> None:
+        path = item["image"]
+        if not is_finite(array):
+            cure = "export it again, or replace them by the background value"
+            self._add("error", "not finite", f"{path} holds NaN or infinite voxels: {cure}", item)
+            return
+        if array.min() == array.max():
+            message = f"{path} has the same value, {array.min():g}, everywhere: export it again, or remove it"
+            self._add("warning", "constant", message, item)
+            return
+        # the arrays come in Fortran order, so the transpose is contiguous and nothing is copied
+        digest = hashlib.blake2b(np.ascontiguousarray(array.T).data, digest_size=16).digest()
+        other_split, other = self.seen.setdefault(digest, (split, path))
+        if other != path:
+            leak = split != other_split and {split, other_split} & {"validation", "test"}
+            message = f"{path} ({split}) has the same voxels as {other} ({other_split}): remove one of them"
+            self._add("error" if leak else "warning", "same scan", message, item)
+
+    def _label(self, item: Item, array: NDArray[Any]) -> None:
+        values = self.values[item["volume"]] = label_values(array)
+        path = Path(item["label"])
+        try:
+            # without dataset.json, already an error, only whole numbers can be asked for
+            check_label_values(path, values, self.labels or {int(value) for value in values if value == value // 1})
+        except ValueError as error:
+            self._add("error", "label values", str(error), item)
+        if values == [0]:
+            cure = "if it was not annotated, remove the file and the scan counts as unlabeled"
+            self._add("warning", "empty label", f"{path} holds background only: {cure}", item)
+
+    def _add(self, severity: Literal["error", "warning"], kind: str, message: str, item: Item) -> None:
+        problem = Problem(severity, kind, message, item["volume"])
+        if problem not in self.problems:  # what spoils a header was found before
+            self.problems.append(problem)
+
+
+def _row(split: str, item: Item, found: Inspection, inspection: _Inspection) -> Row:
+    name = item["volume"]
+    header, values = found.headers.get(name), inspection.values.get(name)
+    problems = tuple(problem for problem in found.problems if problem.volume == name and problem.severity != "note")
+    return Row(
+        split,
+        item["case"],
+        name,
+        header.shape if header else None,
+        header.spacing if header else None,
+        None if values is None else tuple(values),
+        problems,
+    )
+
+
+def _absent_labels(found: Inspection, inspection: _Inspection) -> None:
+    """Warn of labels that no labeled training scan shows: nothing can learn them."""
+    readable = [item["volume"] for item in found.items["labeled"] if item["volume"] in inspection.values]
+    present = {value for name in readable for value in inspection.values[name]}
+    for value, name in found.labels.items():
+        if readable and value and value not in present:
+            message = f"label {value} ({name}) occurs in none of the {len(readable)} labeled training volumes"
+            cure = "label a scan that shows it, or remove it from dataset.json"
+            found.problems.append(Problem("warning", "absent label", f"{message}: {cure}"))
+
+
+def _spacings(found: Inspection) -> None:
+    spacings = np.array([header.spacing for header in found.headers.values()]).reshape(-1, 3)
+    if not len(spacings):
+        return
+    low, high = spacings.min(axis=0), spacings.max(axis=0)
+    if (high > _SPACING_RATIO * low).any():
+        ranges = ", ".join(f"{axis} {a:.2f} to {b:.2f}" for axis, a, b in zip("xyz", low, high, strict=True))
+        message = f"the spacing differs between volumes ({ranges} mm): resample in the preprocessing"
+        found.problems.append(Problem("note", "spacing", message))
+
+
+def _hidden_groups(found: Inspection) -> None:
+    """Note names such as `patient001_frame01`, `patient001_frame12` that "cases" could group."""
+    items = [item for split in SPLITS for item in found.items[split]]
+    if any(item["case"] != item["volume"] for item in items):
+        return
+    sizes = Counter(stem for item in items if (stem := item["volume"].rpartition("_")[0]))
+    groups = [stem for stem, count in sizes.items() if 2 <= count <= 4]
+    if len(groups) >= 2 and 2 * sum(sizes[stem] for stem in groups) > len(items):
+        found.problems.append(
+            Problem(
+                "note",
+                "cases",
+                f"several volumes begin with {groups[0]!r}: if they show one patient, group them under 'cases' in "
+                "splits.json, so that no patient is both in training and in validation",
+            )
+        )

@@ -1,0 +1,1 @@
+"""Image files of every format that is read, and files that are written byte for byte alike."""

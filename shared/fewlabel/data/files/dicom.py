@@ -1,0 +1,98 @@
+"""Find the DICOM series in a folder, and tell them apart."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from fewlabel.data.files.formats import split_ending
+
+_ENDINGS = (".dcm", ".dicom", ".ima")
+# what travels beside scans and has pixels of its own, but is none
+_NO_SCAN = ("SEG", "RTDOSE", "PR", "KO", "SR", "RTSTRUCT", "RTPLAN", "RWV")
+
+
+@dataclass(frozen=True)
+class Series:
+    """One DICOM series in a folder.
+
+    Args:
+        folder: the folder.
+        files: its files, in the order of GDCM.
+        number: the series number of the first file's header; may be empty.
+        uid: the SeriesInstanceUID.
+        alone: whether it is the folder's only one, those that are no scan counted.
+    """
+
+    folder: Path
+    files: tuple[str, ...]
+    number: str
+    uid: str
+    alone: bool
+
+
+def find_series(root: str | os.PathLike[str]) -> list[Series]:
+    """Return the DICOM series in a folder and below, by SeriesInstanceUID, in order of folders.
+
+    Whether a file is DICOM is told by its ending or, as scanners leave endings away, by the four letters behind its
+    preamble. Hidden folders and files are passed over, as are segmentations, doses and reports that lie beside scans.
+
+    Raises:
+        ImportError: there are DICOM files, and SimpleITK is not installed.
+    """
+    return [series for folder in _folders(Path(root)) for series in _series_in(folder)]
+
+
+def looks_like_dicom(path: Path) -> bool:
+    """Whether a file is DICOM, by its ending or its magic number; a DICOMDIR, an index of files, is not."""
+    if path.name.startswith(".") or path.name.upper() == "DICOMDIR" or split_ending(path.name) is not None:
+        return False
+    if path.name.lower().endswith(_ENDINGS):
+        return True
+    with open(path, "rb") as stream:
+        return stream.read(132)[128:] == b"DICM"
+
+
+def _folders(root: Path) -> Iterator[Path]:
+    """Folders that hold DICOM files; links are followed, once."""
+    seen = set()
+    for name, below, files in os.walk(root, followlinks=True):
+        folder = Path(name)
+        real = folder.resolve()
+        below[:] = [] if real in seen else sorted(part for part in below if not part.startswith("."))
+        if real not in seen and any(looks_like_dicom(folder / file) for file in files if (folder / file).is_file()):
+            yield folder
+        seen.add(real)
+
+
+def _series_in(folder: Path) -> list[Series]:
+    sitk = _simpleitk(folder)
+    uids = sitk.ImageSeriesReader.GetGDCMSeriesIDs(str(folder))
+    found = []
+    for uid in uids:
+        files = sitk.ImageSeriesReader.GetGDCMSeriesFileNames(str(folder), uid)
+        modality, number = _tags(files[0], sitk, "0008|0060", "0020|0011")
+        if modality not in _NO_SCAN:
+            found.append(Series(folder, tuple(files), number, uid, alone=len(uids) == 1))
+    return found
+
+
+def _tags(file: str, sitk: Any, *keys: str) -> list[str]:
+    reader = sitk.ImageFileReader()
+    reader.SetImageIO("GDCMImageIO")
+    reader.SetFileName(file)
+    reader.ReadImageInformation()
+    return [reader.GetMetaData(key).strip() if reader.HasMetaDataKey(key) else "" for key in keys]
+
+
+def _simpleitk(folder: Path) -> Any:
+    try:
+        import SimpleITK
+    except ImportError as error:
+        raise ImportError(
+            f"{folder}: reading DICOM needs SimpleITK: pip install 'fewlabel[formats]', or convert the series to NIfTI"
+        ) from error
+    return SimpleITK

@@ -1,0 +1,1 @@
+"""Public datasets in our layout, with the splits that papers published."""

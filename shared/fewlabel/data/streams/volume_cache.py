@@ -1,0 +1,173 @@
+"""Preprocess each volume once, and read it from then on as a memory map."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import os
+import shutil
+import tempfile
+import weakref
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import monai
+import numpy as np
+import torch
+from tqdm import tqdm
+
+from fewlabel.atomic import atomic_open
+from fewlabel.data.files.formats import array_of, named_errors, open_image, split_ending
+from fewlabel.data.streams.transform_description import describe_transforms
+from fewlabel.version import __version__
+
+_log = logging.getLogger(__name__)
+_FORMAT = "2"  # part of every cache name: raise it when the layout of a cached file changes
+Item = Mapping[Hashable, Any]
+
+
+class VolumeCache:
+    """The preprocessed volumes of a list of items, one ``.npy`` file each, in a folder that runs may share.
+
+    A cached volume is known by its files' paths, sizes and times of change, by ``preprocessing``, by ``layout`` and by
+    the versions of MONAI and fewlabel, so that changed data or settings never meet an old copy.
+
+    Args:
+        data: MONAI items.
+        preprocessing: from the paths under ``keys`` to tensors (C, H, W, D) there; it sees nothing else of an item.
+        keys: keys that hold volumes; one that an item lacks is left out.
+        arrange: from a preprocessed volume (C, H, W, D) to the array that is kept.
+        layout: names what ``arrange`` does.
+        cache_dir: the folder; a temporary one by default, which goes with this object.
+
+    Attributes:
+        files: for each item, the file of each of its keys.
+
+    Raises:
+        FileNotFoundError: a listed file does not exist.
+        ValueError: a volume can't be preprocessed (the message names its file), is no volume, or image and label
+            differ in shape.
+
+    """
+
+    def __init__(
+        self,
+        data: Sequence[Item],
+        preprocessing: Callable[[dict[Hashable, Any]], Item],
+        keys: Sequence[str],
+        arrange: Callable[[np.ndarray], np.ndarray],
+        layout: str,
+        cache_dir: str | os.PathLike[str] | None = None,
+    ) -> None:
+        self.data, self.keys = data, tuple(keys)
+        self.preprocessing, self.arrange = preprocessing, arrange
+        self.folder = Path(cache_dir) if cache_dir else self._temporary()
+        self._maps: dict[tuple[Path, str], np.ndarray] = {}
+        recipe = f"{_FORMAT}|{__version__}|{monai.__version__}|{layout}|{describe_transforms(preprocessing)}"
+        self.files = [self._names(item, recipe) for item in data]
+        self._write_missing()
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave the open memory maps behind: a worker opens its own."""
+        return {**self.__dict__, "_maps": {}}
+
+    def open(self, file: Path, mode: Literal["r", "c"] = "r") -> np.ndarray:
+        """Return a cached array, memory-mapped: read-only, or with mode "c" writable, where writing stays private."""
+        if (file, mode) not in self._maps:
+            # as a plain array over the mapped bytes: slicing a np.memmap costs ten times as much
+            self._maps[file, mode] = np.asarray(np.load(file, mmap_mode=mode))
+        return self._maps[file, mode]
+
+    def source(self, index: int) -> Any:
+        """Return the first file of an item, to name it in an error."""
+        return next(self.data[index][key] for key in self.files[index])
+
+    def _temporary(self) -> Path:
+        folder = tempfile.mkdtemp(prefix="fewlabel_volumes_")
+        weakref.finalize(self, _remove, folder, os.getpid())
+        return Path(folder)
+
+    def _names(self, item: Item, recipe: str) -> dict[str, Path]:
+        """Return where each volume of an item is cached."""
+        sources = _sources(item, self.keys)
+        name = hashlib.sha256(recipe.encode())
+        for key, paths in sources.items():
+            for path in paths:
+                if not path.exists():
+                    raise FileNotFoundError(f"{path}: no such file; it is listed as the {key} of a training item")
+                stat = path.stat()
+                name.update(f"|{key}|{path.resolve()}|{stat.st_size}|{stat.st_mtime_ns}".encode())
+        return {key: self.folder / f"{name.hexdigest()[:24]}_{key}.npy" for key in sources}
+
+    def _write_missing(self) -> None:
+        missing = [v for v, files in enumerate(self.files) if not all(file.exists() for file in files.values())]
+        if missing:
+            _log.info("preprocessing %d of %d volumes into %s", len(missing), len(self.data), self.folder)
+        # disable=None shows the bar on terminals only
+        for volume in tqdm(missing, desc="preprocessing", unit="volume", leave=False, disable=None):
+            if not all(file.exists() for file in self.files[volume].values()):  # an item may be listed twice
+                self._write(self.data[volume], self.files[volume])
+
+    def _write(self, item: Item, files: Mapping[str, Path]) -> None:
+        sources = _sources(item, self.keys)
+        paths = [path for several in sources.values() for path in several]
+        try:
+            volumes = self.preprocessing({key: item[key] for key in sources})
+            arrays = {key: self.arrange(_volume(volumes[key])) for key in files}
+        except Exception as error:
+            _refuse_unreadable(paths)
+            reason = str(root_cause(error))
+            named = any(str(path) in reason for path in paths)
+            raise ValueError(reason if named else f"{paths[0]}: this case can't be preprocessed: {reason}") from error
+        shapes = {key: _volume(volumes[key]).shape[1:] for key in files}
+        if len(set(shapes.values())) > 1:
+            raise ValueError(
+                f"{paths[0]}: the volumes of this case differ in shape (H, W, D): {shapes}; "
+                "resample the label onto the image's grid"
+            )
+        for key, array in arrays.items():
+            with atomic_open(files[key]) as stream:
+                np.save(stream, array)
+
+
+def root_cause(error: BaseException) -> BaseException:
+    """Return the first cause of a chain: MONAI wraps the error that says what is wrong in ones that say where."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    return error
+
+
+def _sources(item: Item, keys: Sequence[str]) -> dict[str, list[Path]]:
+    """Return the files of an item by key; MONAI reads a list of files as channels."""
+    found = {key: item[key] if isinstance(item[key], (list, tuple)) else [item[key]] for key in keys if key in item}
+    paths = [path for several in found.values() for path in several]
+    if not paths or not all(isinstance(path, (str, os.PathLike)) and str(path) for path in paths):
+        raise ValueError(
+            f"expected an item with a file's path under {' or '.join(repr(key) for key in keys)}, got {dict(item)}; "
+            "leave out the key of a file that there is not"
+        )
+    return {key: [Path(path) for path in several] for key, several in found.items()}
+
+
+def _volume(volume: torch.Tensor) -> np.ndarray:
+    array = np.asarray(volume)
+    if array.ndim != 4 or 0 in array.shape:
+        raise ValueError(
+            f"expected a volume (C, H, W, D), preprocessing made an array of shape {array.shape}; "
+            "give a 2D image a third axis of length 1, and split time points into files of their own"
+        )
+    return array
+
+
+def _refuse_unreadable(paths: Iterable[Path]) -> None:
+    """Raise the error that names a damaged file and the cure, if there is one among these."""
+    for path in paths:
+        if path.is_file() and split_ending(path.name) is not None:
+            with named_errors(path):
+                array_of(path, open_image(path))
+
+
+def _remove(folder: str, owner: int) -> None:
+    if os.getpid() == owner:  # a forked worker inherits the finalizer, but not the folder
+        shutil.rmtree(folder, ignore_errors=True)

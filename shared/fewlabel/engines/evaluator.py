@@ -1,0 +1,151 @@
+"""Score a bundle's checkpoints and report on them."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Mapping, Sequence
+from datetime import date
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from ignite.engine import Events
+from monai.engines import Evaluator
+from nibabel.affines import voxel_sizes
+from torch import nn
+
+from fewlabel.atomic import atomic_write
+from fewlabel.data import read_volume
+from fewlabel.handlers.case_scores import CaseScores
+from fewlabel.handlers.history import read_history
+from fewlabel.handlers.model_saver import load_network
+from fewlabel.handlers.processes import is_main_process, wait_for_all
+from fewlabel.reports import CaseView, case_picture, format_table, summarize, write_report, write_scores_csv
+from fewlabel.version import __version__
+
+_log = logging.getLogger(__name__)
+
+
+class CheckpointEvaluator:
+    """Segment and score the evaluator's cases with each checkpoint; write the scores, a table and a report.
+
+    Both the last checkpoint and the best on validation are scored, each under both protocols, so that nobody has to
+    guess which one a number belongs to. Into ``output_dir`` go ``scores.csv`` (a row per volume, class, checkpoint and
+    protocol), ``summary.txt``, ``report.html``, ``cases.png`` and ``predictions/<checkpoint>/``. Of several processes
+    all segment, since the evaluator's metrics wait for each other, and the main one writes.
+
+    Args:
+        evaluator: runs over the cases; its output holds one-hot ``pred`` and ``label``.
+        network: the network that the evaluator runs.
+        checkpoints: files of weights by name, the one to show cases of first.
+        labels: class names by value.
+        output_dir: folder of the results.
+        title: heading of the report.
+        history: the training's ``history.jsonl``; curves are drawn from it if it is there.
+        settings: what else a reader should know of the run, by name.
+
+    Raises:
+        FileNotFoundError: a checkpoint is missing.
+        ValueError: a checkpoint belongs to another architecture.
+    """
+
+    def __init__(
+        self,
+        evaluator: Evaluator,
+        network: nn.Module,
+        checkpoints: Mapping[str, str | os.PathLike[str]],
+        labels: Mapping[int, str],
+        output_dir: str | os.PathLike[str],
+        title: str,
+        history: str | os.PathLike[str] | None = None,
+        settings: Mapping[str, Any] | None = None,
+    ) -> None:
+        self.evaluator, self.network, self.labels = evaluator, network, dict(labels)
+        self.checkpoints = {name: Path(path) for name, path in checkpoints.items()}
+        self.output_dir, self.title, self.history = Path(output_dir), title, history
+        self.settings = dict(settings or {})
+
+    def run(self) -> str:
+        """Do it, print the summary table and return it."""
+        wait_for_all()  # the main process may still be writing the checkpoints
+        if not self.evaluator.state.epoch_length:
+            _log.warning("there are no cases to score: no table and no report")
+            return ""
+        scored = {name: self._score(name, path) for name, path in self.checkpoints.items()}
+        if not is_main_process():
+            return ""
+        rows = [row for scores in scored.values() for row in scores.rows]
+        views = self._views(next(iter(scored.values())))
+        write_scores_csv(rows, self.output_dir / "scores.csv")
+        table = format_table(summarize(rows))
+        atomic_write(self.output_dir / "summary.txt", (table + "\n").encode())
+        write_report(
+            self.output_dir / "report.html",
+            title=self.title,
+            rows=rows,
+            history=[] if self.history is None else read_history(self.history),
+            cases=views,
+            settings={"fewlabel": __version__, "date": date.today().isoformat(), **_readable(self.settings)},
+            sources={name: str(path) for name, path in self.checkpoints.items()},
+        )
+        case_picture(views, self.output_dir / "cases.png")
+        print(f"\n{table}\n\nreport:  {self.output_dir / 'report.html'}\npicture: {self.output_dir / 'cases.png'}")
+        return table
+
+    def _score(self, name: str, path: Path) -> CaseScores:
+        load_network(self.network, path)
+        scores = CaseScores(name, self.labels, self.output_dir / "predictions" / name)
+        if not is_main_process():
+            self.evaluator.run()
+            return scores
+        with self.evaluator.add_event_handler(Events.ITERATION_COMPLETED, scores):
+            self.evaluator.run()
+        return scores
+
+    def _views(self, scores: CaseScores) -> list[CaseView]:
+        """Return the worst, the median and the best case by mean strict Dice; nan counts as the worst."""
+        strict = [row for row in scores.rows if row["protocol"] == "strict"]
+        dice = {name: _mean([row["dice"] for row in strict if row["volume"] == name]) for name in scores.files}
+        order = sorted(dice, key=lambda volume: (not np.isnan(dice[volume]), dice[volume]))
+        chosen = {order[0]: "worst", order[-1]: "best"}
+        chosen.setdefault(order[len(order) // 2], "median")
+        return [
+            self._view(volume, chosen[volume], dice[volume], scores.files[volume])
+            for volume in order
+            if volume in chosen
+        ]
+
+    def _view(self, volume: str, rank: Any, dice: float, files: Mapping[str, Path]) -> CaseView:
+        arrays = {key: read_volume(path) for key, path in files.items()}
+        return CaseView(
+            volume=volume,
+            rank=rank,
+            dice=dice,
+            # NIfTI's first axis runs to the patient's left: turned, so that it runs across the picture
+            image=arrays["image"][0].swapaxes(0, 1),
+            prediction=arrays["prediction"][0].swapaxes(0, 1),
+            reference=arrays["label"][0].swapaxes(0, 1),
+            spacing=[voxel_sizes(arrays["image"][1])[axis] for axis in (1, 0, 2)],
+            labels=self.labels,
+        )
+
+
+def _readable(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Spread nested settings out, and name a class with its arguments instead of showing how Python holds them."""
+    flat: dict[str, Any] = {}
+    for name, value in settings.items():
+        if isinstance(value, partial):
+            arguments = ", ".join(f"{key}={argument}" for key, argument in value.keywords.items())
+            flat[name] = f"{value.func.__name__}({arguments})"
+        elif isinstance(value, Mapping):
+            flat.update(_readable({f"{name}, {key}": inner for key, inner in value.items()}))
+        else:
+            flat[name] = value
+    return flat
+
+
+def _mean(values: Sequence[float]) -> float:
+    finite = [value for value in values if not np.isnan(value)]
+    return float(np.mean(finite)) if finite else float("nan")

@@ -1,0 +1,138 @@
+"""Network weights on disk: the best on validation and the last, as plain state dicts."""
+
+from __future__ import annotations
+
+import json
+import logging
+import math
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from ignite.engine import Engine, Events
+from torch import nn
+
+from fewlabel.atomic import atomic_open, atomic_write
+from fewlabel.handlers.processes import is_main_process
+from fewlabel.handlers.tensor_file import read_tensor_file
+
+_log = logging.getLogger(__name__)
+BEST, LAST = "model.pt", "model_last.pt"
+# MONAI Label takes the file with the shortest name for the network's weights: none may be shorter than model.pt
+SECOND_FILES = {BEST: "model_second.pt", LAST: "model_second_last.pt"}
+# what these files were called before 0.1.0
+FORMER_SECOND_FILES = {"model_second.pt": "model_peer.pt", "model_second_last.pt": "model_peer_last.pt"}
+
+
+def is_better(current: float, best: float) -> bool:
+    """Compare validation metrics for MONAI's evaluators; nan, the mean over nothing, is worse than any number."""
+    return not math.isnan(current) and (math.isnan(best) or current > best)
+
+
+class ModelSaver:
+    """Save the network's weights: ``model.pt``, best on validation, and ``model_last.pt``, after the last epoch.
+
+    Both hold tensors only and load into ``network_def``; the settings that inference needs are noted beside them, in
+    files that end in ``.json``. Without validation cases the last weights are saved as ``model.pt`` too. Attach it
+    behind the handler that validates.
+
+    A second student goes into ``model_second.pt`` and ``model_second_last.pt``, always of the same epoch: where the two
+    disagree is where the segmentation is to be doubted, see :func:`fewlabel.metrics.disagreement`.
+
+    Args:
+        network: the network that is used for inference.
+        ckpt_dir: folder of the files.
+        evaluator: the evaluator that validates; it knows which epoch was the best.
+        settings: what inference must know of the training, see :func:`fewlabel.bundle.training_settings`.
+        second_network: the second student, of methods that train two.
+    """
+
+    def __init__(
+        self,
+        network: nn.Module,
+        ckpt_dir: str | os.PathLike[str],
+        evaluator: Engine,
+        settings: Mapping[str, Any] | None = None,
+        second_network: nn.Module | None = None,
+    ) -> None:
+        self.network, self.ckpt_dir, self.evaluator = network, Path(ckpt_dir), evaluator
+        self.settings, self.second_network = settings, second_network
+
+    def attach(self, engine: Engine) -> None:
+        """Attach to a trainer."""
+        engine.add_event_handler(Events.EPOCH_COMPLETED, self)
+        engine.add_event_handler(Events.COMPLETED, self._last)
+
+    def __call__(self, engine: Engine) -> None:
+        """Save the weights if this epoch's are the best so far."""
+        # the evaluator's epoch counter is set to the trainer's at each validation
+        if self.evaluator.state.best_metric_epoch == engine.state.epoch:
+            self._save(BEST)
+
+    def _last(self, engine: Engine) -> None:
+        self._save(LAST)
+        if self.evaluator.state.best_metric_epoch < 1:
+            _log.warning("no validation took place: %s holds the last weights", self.ckpt_dir / BEST)
+            self._save(BEST)
+
+    def _save(self, name: str) -> None:
+        if not is_main_process():
+            return
+        if self.settings is not None:
+            atomic_write((self.ckpt_dir / name).with_suffix(".json"), json.dumps(dict(self.settings)).encode())
+        if self.second_network is not None:
+            _write(self.second_network, self.ckpt_dir / SECOND_FILES[name])
+        _write(self.network, self.ckpt_dir / name)
+
+
+def _write(network: nn.Module, path: Path) -> None:
+    with atomic_open(path) as stream:
+        torch.save({key: value.detach().cpu() for key, value in network.state_dict().items()}, stream)
+
+
+def load_network(network: nn.Module, path: str | os.PathLike[str]) -> nn.Module:
+    """Load weights that :class:`ModelSaver` wrote into a network of the same architecture, and return it.
+
+    Raises:
+        FileNotFoundError: no such file.
+        ValueError: the file is not a state dict, or belongs to another architecture; nothing is loaded.
+    """
+    state = read_tensor_file(path, "train first, or name a file of weights with --checkpoint")
+    if not isinstance(state, Mapping) or not all(isinstance(value, torch.Tensor) for value in state.values()):
+        raise ValueError(f"{path}: holds {_describe(state)}, not a plain state dict of tensors")
+    if state and all(str(key).startswith("module.") for key in state):
+        raise ValueError(
+            f"{path}: all names begin with 'module.', so these weights were saved from a network wrapped for "
+            "distributed training; save network.module.state_dict() instead, or take the prefix off with "
+            "torch.nn.modules.utils.consume_prefix_in_state_dict_if_present"
+        )
+    problems = _differences(network.state_dict(), state)
+    if problems:
+        raise ValueError(
+            f"{path}: these weights belong to another architecture than {type(network).__name__}: "
+            f"{'; '.join(problems)}. Build the network with the settings it was trained with (--num_classes, say)"
+        )
+    network.load_state_dict(dict(state))
+    return network
+
+
+def _describe(state: Any) -> str:
+    return f"a dictionary with {sorted(map(str, state))[:4]}" if isinstance(state, Mapping) else type(state).__name__
+
+
+def _differences(expected: Mapping[str, torch.Tensor], found: Mapping[str, torch.Tensor]) -> list[str]:
+    problems = []
+    if missing := sorted(expected.keys() - found.keys()):
+        problems.append(f"{len(missing)} missing ({_first(missing)})")
+    if unknown := sorted(found.keys() - expected.keys()):
+        problems.append(f"{len(unknown)} unknown ({_first(unknown)})")
+    for key in sorted(expected.keys() & found.keys()):
+        if expected[key].shape != found[key].shape:
+            problems.append(f"{key} is {tuple(found[key].shape)} instead of {tuple(expected[key].shape)}")
+    return problems[:5]
+
+
+def _first(names: Sequence[str], number: int = 3) -> str:
+    return ", ".join([*names[:number], *(["..."] if len(names) > number else [])])

@@ -1,0 +1,50 @@
+"""Segmentation losses of the methods: against labels, and against another network's pseudo-labels."""
+
+from __future__ import annotations
+
+from monai.losses import DiceCELoss, DiceLoss
+from torch import Tensor
+
+
+def supervised_loss() -> DiceCELoss:
+    """Return half cross-entropy, half Dice loss: the supervised loss of all SSL4MIS-based methods.
+
+    Dice is taken per class over the whole batch with squared denominators and averaged over all classes,
+    the background included; logits (B, K, *spatial) against labels (B, 1, *spatial).
+    """
+    return DiceCELoss(
+        to_onehot_y=True,
+        softmax=True,
+        squared_pred=True,
+        batch=True,
+        smooth_nr=1e-5,
+        smooth_dr=1e-5,
+        lambda_dice=0.5,
+        lambda_ce=0.5,
+    )
+
+
+def pseudo_label_loss() -> DiceLoss:
+    """Return the Dice loss of logits against another network's hard labels (thesis eq. 4.1)."""
+    return DiceLoss(to_onehot_y=True, softmax=True, squared_pred=True, batch=True, smooth_nr=1e-5, smooth_dr=1e-5)
+
+
+def foreground_dice_loss(one_hot_labels: bool = False) -> DiceLoss:
+    """Return the Dice loss of the foreground with plain denominators, as the V-Net studies of left atria have it.
+
+    Args:
+        one_hot_labels: whether the labels are probabilities (B, K, *spatial) already, not class indices.
+    """
+    return DiceLoss(
+        include_background=False,
+        to_onehot_y=not one_hot_labels,
+        softmax=True,
+        batch=True,
+        smooth_nr=1e-8,
+        smooth_dr=1e-8,
+    )
+
+
+def hard_labels(logits: Tensor) -> Tensor:
+    """Return the most probable class (B, 1, *spatial) of logits (B, K, *spatial), without a gradient."""
+    return logits.detach().argmax(dim=1, keepdim=True)

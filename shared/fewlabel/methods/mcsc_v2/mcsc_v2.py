@@ -1,0 +1,110 @@
+"""Certainty-guided cross contrastive learning (MCSCv2), thesis chapter 5."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor, nn
+
+from fewlabel.losses import CrossTeachingLoss
+from fewlabel.methods.base import Batch, Method, labeled_part, unlabeled_images
+from fewlabel.methods.mcsc_v2.certainty_guided import CertaintyGuidedContrastiveLoss
+from fewlabel.methods.mcsc_v2.pixels import Guidance, Pixels, build_guidance
+from fewlabel.networks import (
+    ContrastProjector,
+    FeatureNetwork,
+    NetworkOutput,
+    build_projectors,
+    check_passes,
+    forward_features,
+)
+from fewlabel.parsing import parse_arguments
+
+
+class MCSCv2(Method):
+    r"""Cross teaching, plus a contrast of the pixels that both networks' certainty has chosen, at several scales.
+
+    Feature maps of the CNN and the Transformer are projected into one space, as in :class:`fewlabel.methods.MCSC`. In
+    place of patches, pixels are drawn from the whole batch: which ones, for a network's features, the *other*
+    network's probabilities and classes say, with the ground truth in place of the classes on labeled images. Of the
+    unlabeled pixels the share :math:`\beta_t = \beta_0 (1 - t / T)` with the highest entropy is uncertain; these are
+    no anchors, but negatives of the classes that they rule out. What follows is
+    :class:`CertaintyGuidedContrastiveLoss`, which has a memory of negatives for each scale.
+
+    .. math:: L = L_{cnn} + L_{tra} + w_{cl} \sum_{scales} L_{bcl}
+
+    Thesis ch. 5. Terms: those of cross teaching, and ``contrastive``, the sum over scales.
+
+    Pixels are drawn before they are projected, so that memory does not grow with the projections of whole maps.
+
+    Args:
+        cnn: network with ``features`` and ``head``; the one that is used for inference.
+        transformer: its partner.
+        num_classes: K, the background included.
+        strides: of the maps that are contrasted; by default full resolution and an eighth of it, the best two of
+            table 5.8. One of them is the ablation "MulS".
+        contrastive_loss: makes the loss of one scale from ``num_classes``: :class:`CertaintyGuidedContrastiveLoss`, or
+            for comparison :class:`ReCoLoss` or :class:`GLCLLoss` (table 5.4).
+        uncertain_fraction: :math:`\beta_0`, the share of the unlabeled pixels that are uncertain at the beginning.
+        cross_labels: False guides a network's pixels by its own probabilities and classes, without "CroLab".
+        passes: "joint" or "separate", see :func:`fewlabel.networks.feature_network.forward_features`.
+
+    Raises:
+        ValueError: an argument is out of range, or a stride is not one that both networks have.
+    """
+
+    @parse_arguments
+    def __init__(
+        self,
+        cnn: FeatureNetwork,
+        transformer: FeatureNetwork,
+        num_classes: int = 4,
+        strides: Sequence[int] = (1, 8),
+        contrastive_loss: Callable[..., nn.Module] = CertaintyGuidedContrastiveLoss,
+        uncertain_fraction: float = 0.2,
+        cross_labels: bool = True,
+        passes: str = "joint",
+    ) -> None:
+        super().__init__()
+        if not strides or len(set(strides)) != len(strides):
+            raise ValueError(f"strides needs at least one scale, and none twice, got {list(strides)}")
+        if num_classes < 2:
+            raise ValueError(f"num_classes counts the background too and must be at least 2, got {num_classes}")
+        if not 0 <= uncertain_fraction <= 1:
+            raise ValueError(f"uncertain_fraction must be in [0, 1], got {uncertain_fraction}")
+        self.cnn = cnn
+        self.transformer = transformer
+        self.projectors = build_projectors(cnn, transformer, strides)
+        self.contrastive_losses = nn.ModuleDict(
+            {str(stride): contrastive_loss(num_classes=num_classes) for stride in strides}
+        )
+        self.num_classes = num_classes
+        self.uncertain_fraction = uncertain_fraction
+        self.cross_labels = cross_labels
+        self.passes = check_passes(passes)
+        self._cross_teaching = CrossTeachingLoss()
+
+    def forward(self, batch: Batch, progress: float = 0.0) -> dict[str, Tensor]:
+        """Return the loss terms, see :meth:`Method.forward`."""
+        labeled, unlabeled = labeled_part(batch), unlabeled_images(batch)
+        label: Tensor = labeled["label"]
+        cnn = forward_features(self.cnn, labeled["image"], unlabeled, self.passes)
+        transformer = forward_features(self.transformer, labeled["image"], unlabeled, self.passes)
+        if cnn.logits.shape[1] != self.num_classes:
+            raise ValueError(
+                f"num_classes is {self.num_classes}, but the networks have {cnn.logits.shape[1]} channels of logits"
+            )
+        share = self.uncertain_fraction * (1 - progress)
+        guide = build_guidance(cnn, transformer, label, share, self.cross_labels)
+        contrast = [self._contrast(stride, cnn, transformer, guide) for stride in self.projectors]
+        terms: dict[str, Tensor] = self._cross_teaching(cnn.logits, transformer.logits, label)
+        return {**terms, "contrastive": torch.stack(contrast).sum()}
+
+    def _contrast(self, stride: str, cnn: NetworkOutput, transformer: NetworkOutput, guide: Guidance) -> Tensor:
+        step = int(stride)
+        projector = self.projectors[stride]
+        assert isinstance(projector, ContrastProjector)
+        pixels = Pixels(cnn.features[step], transformer.features[step], projector, guide.at(step))
+        loss: Tensor = self.contrastive_losses[stride](pixels)
+        return loss

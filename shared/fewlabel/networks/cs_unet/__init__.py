@@ -1,0 +1,1 @@
+"""CS-UNet: convolutional window attention, its feed-forwards, and the stages made of them."""

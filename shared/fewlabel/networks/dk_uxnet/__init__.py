@@ -1,0 +1,1 @@
+"""DK-UXNet: the encoder of 3D UX-Net and k-means mask Transformer layers."""

@@ -1,0 +1,1 @@
+"""VCLIPSeg: a V-Net of two decoders, prompted with embeddings of text."""
