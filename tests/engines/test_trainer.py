@@ -11,6 +11,7 @@ from ignite.engine import Events
 from torch import Tensor, nn
 
 from fewlabel.engines import GaussianRamp, PolynomialWarmup, SemiSupervisedTrainer
+from fewlabel.networks import Averaged
 
 
 class TwoNumbers(nn.Module):
@@ -224,3 +225,30 @@ def test_an_endless_loader_needs_only_its_epoch_length() -> None:
     engine = trainer(train_data_loader=endless(), epoch_length=3, max_epochs=2)
     engine.run()
     assert engine.state.iteration == 6
+
+
+class Taught(nn.Module):
+    """One student and its averaged teacher; the only term pulls the student up by one."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.student = nn.Linear(1, 1, bias=False)
+        nn.init.zeros_(self.student.weight)
+        self.teacher = Averaged(self.student, decay=0.5)
+        self.teacher_training: list[bool] = []
+
+    def forward(self, batch: Any, progress: float) -> dict[str, Tensor]:
+        self.teacher_training.append(self.teacher.network.training)
+        return {"first": -self.student.weight.sum()}
+
+
+def test_an_averaged_teacher_is_updated_after_each_step_and_stays_in_evaluation_mode() -> None:
+    method = Taught()
+    engine = trainer(
+        method, optimizer=torch.optim.SGD(method.student.parameters(), lr=1.0), weights={"first": 1.0}, max_epochs=2
+    )
+    teachers = after_each_step(engine, lambda: method.teacher.network.weight.item())
+    engine.run()
+    # students 1, 2, 3, 4; half of the student, half of the teacher before: 1/2, 5/4, 17/8, 49/16
+    assert teachers == [0.5, 1.25, 2.125, 3.0625]
+    assert method.teacher_training == [False] * 4

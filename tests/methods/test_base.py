@@ -5,14 +5,16 @@ import math
 import pytest
 import torch
 from pixel_networks import PixelNetwork, make_batch
+from torch import nn
 
 from fewlabel.losses import hard_labels, pseudo_label_loss, supervised_loss
 from fewlabel.methods import MCSC, CrossTeaching, Supervised
 from fewlabel.methods.base import labeled_part, unlabeled_images
+from fewlabel.networks import Averaged
 
 
 def published_dice(probabilities: torch.Tensor, label: torch.Tensor) -> float:
-    """Dice loss of SSL4MIS (methods.md 0.4), pixel by pixel."""
+    """Dice loss of SSL4MIS, pixel by pixel."""
     classes, losses = probabilities.shape[1], []
     for c in range(classes):
         p = [float(v) for v in probabilities[:, c].flatten()]
@@ -61,7 +63,7 @@ def test_parameter_groups_hold_every_parameter_once_under_its_rate() -> None:
 
 @pytest.mark.parametrize("rates", [{}, {"cnn": 0.1}, {"cnn": 0.1, "transformer": 0.1, "projectors": 0.1}])
 def test_parameter_groups_reject_rates_that_do_not_name_each_network_once(rates: dict[str, float]) -> None:
-    with pytest.raises(ValueError, match=r"CrossTeaching has parameters in \['cnn', 'transformer'\].*name each once"):
+    with pytest.raises(ValueError, match=r"CrossTeaching trains parameters in \['cnn', 'transformer'\].*each once"):
         CrossTeaching(PixelNetwork(3), PixelNetwork(4)).parameter_groups(**rates)
 
 
@@ -88,3 +90,28 @@ def test_the_supervised_method_is_the_supervised_loss_of_its_network_on_labeled_
     assert set(terms) == {"supervised"}
     expected = supervised_loss()(network(batch["labeled"]["image"]), batch["labeled"]["label"])
     assert torch.equal(terms["supervised"], expected)
+
+
+class Frozen(Supervised):
+    """A method with a frozen network and an averaged teacher beside the one that is trained."""
+
+    def __init__(self) -> None:
+        super().__init__(nn.Conv2d(1, 2, 1))
+        self.frozen = nn.Conv2d(1, 2, 1).requires_grad_(False)
+        self.teacher = Averaged(self.network)
+
+
+def test_frozen_networks_and_teachers_are_in_no_parameter_group() -> None:
+    method = Frozen()
+    (group,) = method.parameter_groups(network=0.1)
+    assert group["name"] == "network"
+    assert {id(parameter) for parameter in group["params"]} == {id(p) for p in method.network.parameters()}
+    with pytest.raises(ValueError, match=r"trains parameters in \['network'\], but learning rates .* \['teacher'\]"):
+        method.parameter_groups(teacher=0.1)
+
+
+def test_a_partly_frozen_network_trains_the_rest() -> None:
+    method = Supervised(nn.Conv2d(1, 2, 1))
+    method.network.bias.requires_grad_(False)
+    (group,) = method.parameter_groups(network=0.1)
+    assert [parameter is method.network.weight for parameter in group["params"]] == [True]

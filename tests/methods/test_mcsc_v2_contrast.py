@@ -186,7 +186,9 @@ def test_steps_around_the_end_of_small_banks_equal_the_literal_algorithm(
     bank: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(certainty_guided, "sample_mask", first)
-    monkeypatch.setattr(class_bank, "sample_indices", lambda population, count, *_: torch.arange(min(population, count)))
+    monkeypatch.setattr(
+        class_bank, "sample_indices", lambda population, count, *_: torch.arange(min(population, count))
+    )
     # a step offers some 30 keys to a class; 7 places take 3 of them a step, and 5 of the places are compared with
     method, memory = build(num_anchors=4, num_keys=5, bank_size=7 if bank else None, bank_fraction=0.5), Memory()
     for step in range(4):

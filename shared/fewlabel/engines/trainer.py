@@ -14,6 +14,7 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from fewlabel.engines.loss_weights import LossWeightSchedule, as_weights
+from fewlabel.networks import update_averaged
 
 
 class SemiSupervisedTrainer(Trainer):
@@ -22,7 +23,8 @@ class SemiSupervisedTrainer(Trainer):
     The engine knows no method: it moves the batch, asks the method for named terms, and stops with the name of the
     term when one is not finite. ``engine.state.output[0]`` holds ``loss`` and ``terms`` of the last step as tensors
     (in a list, as all of MONAI's trainers have it: its handlers read the loss there),
-    ``engine.state.weights`` the weights that were in force. Saving, teachers, pictures and reports are handlers.
+    ``engine.state.weights`` the weights that were in force. Averaged teachers
+    (:class:`fewlabel.networks.Averaged`) are updated after each step; saving, pictures and reports are handlers.
 
     Args:
         device: where to train.
@@ -106,6 +108,7 @@ class SemiSupervisedTrainer(Trainer):
             nn.utils.clip_grad_norm_(self.method.parameters(), self.clip_norm)
         for optimizer in self.optimizers:
             optimizer.step()
+        update_averaged(self.method)
         for scheduler in self.lr_schedulers:
             scheduler.step()
         return [{"loss": loss.detach(), "terms": {name: term.detach() for name, term in terms.items()}}]

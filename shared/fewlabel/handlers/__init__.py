@@ -1,7 +1,6 @@
 """What happens around the training steps, as Ignite handlers."""
 
 from fewlabel.handlers.collapse import CollapseAlarm
-from fewlabel.handlers.ema import ExponentialMovingAverage
 from fewlabel.handlers.history import JsonlLogger, read_history
 from fewlabel.handlers.model_saver import ModelSaver, is_better, load_network
 from fewlabel.handlers.processes import is_main_process
@@ -11,7 +10,6 @@ from fewlabel.handlers.training_state import TrainingState
 
 __all__ = [
     "CollapseAlarm",
-    "ExponentialMovingAverage",
     "JsonlLogger",
     "ModelSaver",
     "Progress",

@@ -11,6 +11,7 @@ from fewlabel.losses.ohem import OhemCrossEntropyLoss, ohem_cross_entropy
 from fewlabel.losses.region import RegionContrastLoss, region_contrast
 from fewlabel.losses.segmentation import foreground_dice_loss, hard_labels, pseudo_label_loss, supervised_loss
 from fewlabel.losses.vision_text import VisionTextConsistencyLoss, vision_text_consistency
+from fewlabel.losses.weighted import weighted_cross_entropy, weighted_dice
 
 __all__ = [
     "AnchoredContrastiveLoss",
@@ -36,4 +37,6 @@ __all__ = [
     "sharpen",
     "supervised_loss",
     "vision_text_consistency",
+    "weighted_cross_entropy",
+    "weighted_dice",
 ]

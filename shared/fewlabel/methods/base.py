@@ -32,22 +32,28 @@ class Method(nn.Module, ABC):
     def parameter_groups(self, **learning_rates: float) -> list[dict[str, Any]]:
         """Return an optimizer's parameter groups, one per submodule with a learning rate of its own.
 
+        Parameters that require no gradient, as those of frozen networks and teachers, are in no group.
+
         Args:
             learning_rates: learning rate by name of a direct submodule.
 
         Raises:
-            ValueError: the names are not exactly the submodules that have parameters.
+            ValueError: the names are not exactly the submodules that have parameters to train.
         """
-        owners = {name for name, child in self.named_children() if any(True for _ in child.parameters())}
+        owners = {name for name, child in self.named_children() if _trained(child)}
         if owners != set(learning_rates):
             raise ValueError(
-                f"{type(self).__name__} has parameters in {sorted(owners)}, but learning rates were given for "
+                f"{type(self).__name__} trains parameters in {sorted(owners)}, but learning rates were given for "
                 f"{sorted(learning_rates)}: name each once"
             )
         return [
-            {"params": list(self.get_submodule(name).parameters()), "lr": rate, "name": name}
+            {"params": _trained(self.get_submodule(name)), "lr": rate, "name": name}
             for name, rate in learning_rates.items()
         ]
+
+
+def _trained(module: nn.Module) -> list[nn.Parameter]:
+    return [parameter for parameter in module.parameters() if parameter.requires_grad]
 
 
 def labeled_part(batch: Batch) -> Mapping[str, Any]:

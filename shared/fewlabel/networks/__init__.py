@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from fewlabel.networks.averaged import Averaged, update_averaged
 from fewlabel.networks.cs_unet.cs_unet import CSUNet
 from fewlabel.networks.dk_uxnet.dk_uxnet import DKUXNet
 from fewlabel.networks.feature_network import FeatureNetwork, NetworkOutput, Passes, check_passes, forward_features
@@ -14,6 +15,7 @@ from fewlabel.networks.vclipseg.vclipseg import VCLIPSeg
 from fewlabel.networks.vnet import VNet, VNetDecoder, VNetEncoder
 
 __all__ = [
+    "Averaged",
     "CSUNet",
     "ContrastProjector",
     "DKUXNet",
@@ -32,4 +34,5 @@ __all__ = [
     "check_passes",
     "forward_features",
     "load_pretrained_swin",
+    "update_averaged",
 ]
