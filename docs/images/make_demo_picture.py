@@ -53,13 +53,13 @@ def sample_mask(output_dir: Path, picture: Path) -> Path:
     colors = class_colors(len(classes))
     patches = [Patch(facecolor=color, label=labels[value]) for value, color in zip(classes, colors, strict=True)]
     figure.legend(handles=patches, loc="outside lower center", ncols=len(patches), frameon=False, fontsize=8.5)
-    return atomic_write(picture, _small(png(figure, dpi=84)))
+    return atomic_write(picture, _small(png(figure, dpi=80)))
 
 
 def _small(content: bytes) -> bytes:
-    """Return a PNG of 256 colors, half of the bytes."""
+    """Return a PNG of 128 colors, half of the bytes."""
     buffer = io.BytesIO()
-    Image.open(io.BytesIO(content)).convert("RGB").quantize(256, kmeans=1).save(buffer, format="PNG", optimize=True)
+    Image.open(io.BytesIO(content)).convert("RGB").quantize(128, kmeans=1).save(buffer, format="PNG", optimize=True)
     return buffer.getvalue()
 
 
