@@ -15,11 +15,8 @@ from fewlabel.version import __version__
 
 PYTHON = re.compile(r"^```python\n(.*?)^```", re.MULTILINE | re.DOTALL)
 WITH_PYTHON = [page for page in PAGES if PYTHON.search(page.read_text(encoding="utf-8"))]
-MODULES = sorted(
-    module.name
-    for module in pkgutil.walk_packages(fewlabel.__path__, "fewlabel.")
-    if not module.name.endswith("__main__")
-)
+FOUND = [module.name for module in pkgutil.walk_packages(fewlabel.__path__, "fewlabel.")]
+MODULES = sorted(name for name in FOUND if not name.endswith("__main__"))
 
 
 @pytest.mark.parametrize("page", WITH_PYTHON, ids=lambda page: page.name)
