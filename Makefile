@@ -34,7 +34,7 @@ test-slow: $(VENV)/dev.stamp ## Run the slow tests: whole trainings, commands of
 test-label: $(LABEL_VENV)/label.stamp ## Run the tests of the MONAI Label apps, in an environment of their own, .venv-label
 	PYTHONPATH=shared $(LABEL_VENV)/bin/python -m pytest tests/label
 
-check: $(VENV)/dev.stamp ## Lint, check the format, the types, the imports between rooms and the documentation
+check: $(VENV)/dev.stamp ## Lint, check the format, the types, the imports between subpackages and the documentation
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy

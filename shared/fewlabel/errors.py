@@ -22,7 +22,7 @@ def user_facing_cause(error: BaseException) -> BaseException:
 def one_line(error: BaseException) -> str:
     """Return the message as one line; those of ValueError and OSError are sentences, others need the error's name.
 
-    >>> sentence(KeyError("image"))
+    >>> one_line(KeyError("image"))
     "KeyError: 'image'"
     """
     message = " ".join(line.strip() for line in str(error).splitlines())

@@ -127,7 +127,7 @@ def student_weights(losses: Tensor) -> Tensor:
 
     The sigmoid of a loss between 0 and 1 lies between 0.5 and 0.731, so that of two students none falls below 0.44.
 
-    >>> [round(share, 3) for share in shares(torch.tensor([0.0, 1.0])).tolist()]
-    [0.557, 0.443]
+    >>> [round(share, 3) for share in student_weights(torch.tensor([0.0, 1.0])).tolist()]
+    [0.558, 0.442]
     """
     return (1 - losses.sigmoid()).softmax(dim=0)

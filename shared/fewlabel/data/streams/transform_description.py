@@ -28,7 +28,7 @@ def describe_transforms(value: Any, leave_out: Collection[str] = ()) -> str:
         value: transforms, an inferer, or anything else that has settings.
         leave_out: attributes that do not count, wherever an object has them.
 
-    >>> describe({"b": [1, 2.0], "a": {"y", "x"}})
+    >>> describe_transforms({"b": [1, 2.0], "a": {"y", "x"}})
     "{'a': {'x', 'y'}, 'b': [1, 2.0]}"
     """
     return _describe(value, (), _VOLATILE.union(leave_out))
