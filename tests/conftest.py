@@ -12,8 +12,7 @@ import SimpleITK
 
 from fewlabel.data.phantoms.cohort import write_phantom
 from fewlabel.data.public.acdc import prepare_acdc
-
-ROOT = Path(__file__).parents[1]
+from helpers.paths import ROOT
 
 
 @pytest.fixture(scope="session")

@@ -14,11 +14,11 @@ from pathlib import Path
 
 import pytest
 import torch
-from documented import DOCUMENTS, PAGES, ROOT, Command, commands
 
 from fewlabel.cli import COMMANDS, main
 from fewlabel.data.phantoms.cohort import write_phantom
 from fewlabel.networks import UNet
+from helpers.documented import DOCUMENTS, PAGES, ROOT, Command, commands
 
 ALL = [command for document in DOCUMENTS for command in commands(document)]
 OF_FEWLABEL = [command for command in ALL if command.fewlabel is not None]

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
+from helpers.paths import ROOT
 
 
 def make(*arguments: str) -> subprocess.CompletedProcess[str]:

@@ -1,22 +1,20 @@
 from __future__ import annotations
 
 import itertools
-import os
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
-import tiny_cases
 import torch
 from monai.utils import set_determinism
-from small_training import Noisy, Recorder, differences, training
 from torch import nn
 
 from fewlabel.engines import init_distributed, local_device, wrap_ddp
-
-HERE = Path(__file__).parent
+from helpers import tiny_cases
+from helpers.paths import environment
+from helpers.small_training import Noisy, Recorder, differences, training
 
 
 @pytest.fixture(scope="module")
@@ -24,11 +22,10 @@ def ranks(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[dict[str
     """Run two_ranks.py on two processes, once; return its folder and what each rank reports."""
     folder = tmp_path_factory.mktemp("ranks")
     torch.save(tiny_cases.write_cases(folder), folder / "items.pt")
-    paths = [str(HERE.parents[1] / "shared"), *filter(None, [os.environ.get("PYTHONPATH")])]
-    program = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2", str(HERE / "two_ranks.py")]
+    program = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2", "-m", "helpers.two_ranks"]
     done = subprocess.run(
         [sys.executable, *program, str(folder)],
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(paths), "OMP_NUM_THREADS": "1"},
+        env=environment(),
         capture_output=True,
         text=True,
         timeout=800,

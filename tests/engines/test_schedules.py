@@ -1,15 +1,14 @@
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 import torch
 from monai.bundle import ConfigParser
 from torch import nn
 
 from fewlabel.engines import PolynomialWarmup
+from helpers.paths import ROOT
 
-BUNDLES = Path(__file__).parents[2] / "bundles"
+BUNDLES = ROOT / "bundles"
 
 
 def optimizer(**rates: float) -> torch.optim.Optimizer:

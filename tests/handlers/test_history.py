@@ -3,9 +3,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from small_training import Recorder, StopAfter, training
 
 from fewlabel.handlers import read_history
+from helpers.small_training import Recorder, StopAfter, training
 
 
 def test_each_epoch_leaves_the_means_of_its_terms_and_what_was_in_force(tmp_path: Path) -> None:

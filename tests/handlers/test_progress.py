@@ -9,9 +9,9 @@ from types import SimpleNamespace
 import pytest
 import torch
 from ignite.engine import Events
-from small_training import StopAfter, evaluator, training
 
 from fewlabel.handlers import Progress
+from helpers.small_training import StopAfter, evaluator, training
 
 
 def lines(caplog: pytest.LogCaptureFixture) -> list[str]:

@@ -5,10 +5,10 @@ from pathlib import Path
 import pytest
 import torch
 from monai.handlers import TensorBoardStatsHandler, from_engine
-from small_training import training
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from fewlabel.handlers import read_history, step_scalars
+from helpers.small_training import training
 
 
 def test_loss_and_terms_become_floats() -> None:

@@ -7,9 +7,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from serving import Server, assert_same, bundle_run, serving
 
-from conftest import ROOT, packed, unzip
+from helpers.label_zips import packed, unzip
+from helpers.paths import ROOT
+from helpers.serving import Server, assert_same, bundle_run, serving
 
 BUNDLES = sorted(path.parents[1].name for path in (ROOT / "bundles").glob("*/configs/train.json"))
 

@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Any
 
 import nibabel as nib
-from documented import commands
-from serving import Server, environment, free_port, started
 
-from conftest import ROOT
+from helpers.documented import commands
+from helpers.paths import ROOT
+from helpers.serving import Server, environment, free_port, started
 
 PAGE = ROOT / "docs" / "monai_label.md"
 

@@ -10,9 +10,10 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 import pytest
-from serving import Server, assert_same, bundle_run, serving
 
-from conftest import ROOT, unzip, weigh
+from helpers.label_zips import unzip, weigh
+from helpers.paths import ROOT
+from helpers.serving import Server, assert_same, bundle_run, serving
 
 APP = ROOT / "shared" / "label_app"
 

@@ -9,9 +9,9 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 import pytest
-from serving import Server, assert_same, bundle_run, serving
 
-from conftest import unzip
+from helpers.label_zips import unzip
+from helpers.serving import Server, assert_same, bundle_run, serving
 
 OFFLINE = {"models": "mcsc,supervised", "zoo_source": "ngc", "sam2": "false"}
 

@@ -4,13 +4,13 @@ import math
 
 import pytest
 import torch
-from pixel_networks import PixelNetwork, make_batch
 from torch import nn
 
 from fewlabel.losses import hard_labels, pseudo_label_loss, supervised_loss
 from fewlabel.methods import MCSC, CrossTeaching, Supervised
 from fewlabel.methods.base import labeled_part, unlabeled_images
 from fewlabel.networks import Averaged
+from helpers.pixel_networks import PixelNetwork, make_batch
 
 
 def published_dice(probabilities: torch.Tensor, label: torch.Tensor) -> float:

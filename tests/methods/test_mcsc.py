@@ -4,12 +4,12 @@ from typing import Any
 
 import pytest
 import torch
-from pixel_networks import build_mcsc, contrast, make_batch, small_swin, small_unet
 from torch import Tensor, nn
 
 from fewlabel.methods import MCSC, CrossTeaching
 from fewlabel.networks import ContrastProjector
 from fewlabel.sampling.patches import cut_patches, deal_patches, patch_corners
+from helpers.pixel_networks import build_mcsc, contrast, make_batch, small_swin, small_unet
 
 
 def test_projecting_cut_patches_equals_cutting_projected_maps() -> None:

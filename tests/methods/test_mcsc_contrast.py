@@ -4,10 +4,10 @@ from typing import Any
 
 import pytest
 import torch
-from pixel_networks import build_mcsc, contrast, make_batch
 from torch import Tensor, nn
 
 from fewlabel.methods import MCSC
+from helpers.pixel_networks import build_mcsc, contrast, make_batch
 
 STARTS = {  # where patches begin, by hand: side of the map, side of the patch, coverage
     (8, 4, "whole"): [0, 4], (8, 3, "whole"): [0, 2, 5], (8, 3, "floor"): [0, 3], (8, 3, "released"): [0],

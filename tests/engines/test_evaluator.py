@@ -1,0 +1,148 @@
+from __future__ import annotations
+
+import json
+import logging
+import math
+from pathlib import Path
+from typing import Any
+
+import nibabel as nib
+import numpy as np
+import pytest
+import torch
+
+from fewlabel.engines import CheckpointEvaluator
+from fewlabel.handlers.case_scores import CaseScores
+from fewlabel.metrics import scores
+from fewlabel.reports import read_scores_csv
+from helpers.tiny_cases import LABELS, Thresholds, case_evaluator, write_cases
+
+CHECKPOINTS = {"best": Thresholds(0.45, 0.65), "last": Thresholds(0.3, 0.9)}
+
+
+def evaluation(folder: Path, items: list[dict[str, str]], **settings: Any) -> CheckpointEvaluator:
+    network = Thresholds()
+    for name, checkpoint in CHECKPOINTS.items():
+        torch.save(checkpoint.state_dict(), folder / f"{name}.pt")
+    return CheckpointEvaluator(
+        case_evaluator(items, network),
+        network,
+        {name: folder / f"{name}.pt" for name in CHECKPOINTS},
+        LABELS,
+        folder / "results",
+        **{"title": "Tiny", **settings},
+    )
+
+
+@pytest.fixture(scope="module")
+def done(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[dict[str, str]], str]:
+    folder = tmp_path_factory.mktemp("evaluation")
+    items = write_cases(folder)
+    record = {"epoch": 1, "step": 2, "loss": 0.5, "terms": {"supervised": 0.5}, "weights": {"supervised": 1.0}}
+    (folder / "history.jsonl").write_text(json.dumps(record) + "\n")
+    table = evaluation(folder, items, history=folder / "history.jsonl", settings={"drawn by": "lot"}).run()
+    return folder / "results", items, table
+
+
+def test_the_rows_are_the_metrics_of_the_files_under_both_protocols_and_checkpoints(
+    done: tuple[Path, list[dict[str, str]], str],
+) -> None:
+    results, items, _ = done
+    rows = read_scores_csv(results / "scores.csv")
+    expected = []
+    for checkpoint, network in CHECKPOINTS.items():
+        for item in items:
+            image, label = nib.load(item["image"]), nib.load(item["label"])
+            prediction, reference = network.classes(np.asarray(image.dataobj)), np.asarray(label.dataobj)
+            for value, name in ((1, "ring"), (2, "core")):
+                for protocol in ("strict", "published"):
+                    spacing = [float(size) for size in image.header.get_zooms()]
+                    found = scores(prediction == value, reference == value, spacing, protocol)
+                    key = {"checkpoint": checkpoint, "case": item["case"], "volume": item["volume"]}
+                    expected.append({**key, "class": name, "protocol": protocol, **found})
+    assert len(rows) == len(expected) == 2 * 3 * 2 * 2
+    for row, wanted in zip(rows, expected, strict=True):
+        assert {k: row[k] for k in ("checkpoint", "case", "volume", "class", "protocol")} == {
+            k: wanted[k] for k in ("checkpoint", "case", "volume", "class", "protocol")
+        }
+        for metric in ("dice", "jaccard", "hd95", "asd"):
+            assert row[metric] == pytest.approx(wanted[metric], rel=1e-6, nan_ok=True)
+    assert 0 < min(row["dice"] for row in rows) < 0.95  # neither all right nor all wrong
+
+
+def test_segmentations_lie_on_the_scans_own_grid(done: tuple[Path, list[dict[str, str]], str]) -> None:
+    results, items, _ = done
+    for checkpoint, network in CHECKPOINTS.items():
+        for item in items:
+            scan = nib.load(item["image"])
+            segmentation = nib.load(results / "predictions" / checkpoint / f"{item['volume']}.nii.gz")
+            assert segmentation.shape == scan.shape
+            assert np.array_equal(segmentation.affine, scan.affine)
+            assert segmentation.get_data_dtype() == np.uint8
+            assert np.array_equal(np.asarray(segmentation.dataobj), network.classes(np.asarray(scan.dataobj)))
+
+
+def test_table_report_and_picture_appear(done: tuple[Path, list[dict[str, str]], str]) -> None:
+    results, _, table = done
+    assert {path.name for path in results.iterdir()} == {
+        "scores.csv", "summary.txt", "report.html", "cases.png", "predictions",
+    }  # fmt: skip
+    assert (results / "summary.txt").read_text(encoding="utf-8") == table + "\n"
+    assert "best checkpoint, strict protocol: 3 volumes of 3 cases" in table
+    assert "last checkpoint, published protocol" in table
+    report = (results / "report.html").read_text(encoding="utf-8")
+    assert "Tiny" in report
+    assert "drawn by" in report
+    assert "best.pt" in report
+
+
+def test_the_cases_shown_are_the_worst_the_median_and_the_best(tmp_path: Path) -> None:
+    run = evaluation(tmp_path, [])
+    scored = CaseScores("best", LABELS, tmp_path)
+    dice = {"a": 0.7, "b": math.nan, "c": 0.9, "d": 0.2, "e": 0.8}
+    scored.rows = [{"volume": name, "protocol": "strict", "dice": value} for name, value in dice.items()]
+    scored.rows += [{"volume": name, "protocol": "published", "dice": 0.0} for name in dice]
+
+    def shown(*names: str) -> dict[str, str]:
+        scored.files = {name: {} for name in names}
+        run._view = lambda volume, rank, dice, files: (rank, volume)  # type: ignore[method-assign,assignment,return-value]
+        return dict(run._views(scored))
+
+    assert shown("a", "b", "c", "d", "e") == {"worst": "b", "median": "a", "best": "c"}
+    assert shown("c", "d") == {"worst": "d", "best": "c"}
+    assert list(shown("c")) in (["worst"], ["median"], ["best"])
+
+
+def test_no_case_is_no_table(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.WARNING):
+        assert evaluation(tmp_path, []).run() == ""
+    assert "there are no cases to score" in caplog.text
+    assert not (tmp_path / "results").exists()
+
+
+def test_a_missing_checkpoint_and_one_of_another_network_are_errors(tmp_path: Path) -> None:
+    run = evaluation(tmp_path, write_cases(tmp_path))
+    torch.save({"low": torch.zeros(())}, tmp_path / "last.pt")
+    with pytest.raises(ValueError, match=r"last.pt: .*1 missing \(high\)"):
+        run.run()
+    (tmp_path / "best.pt").unlink()
+    with pytest.raises(FileNotFoundError, match=r"best.pt: no such file"):
+        run.run()
+
+
+def test_a_volume_without_a_name_is_called_as_its_file(tmp_path: Path) -> None:
+    items = [{key: item[key] for key in ("image", "label")} for item in write_cases(tmp_path)]
+    scored = CaseScores("last", LABELS, tmp_path / "segmentations")
+    case_evaluator(items, CHECKPOINTS["last"], val_handlers=[scored]).run()
+    assert [row["volume"] for row in scored.rows[::4]] == ["scan.0", "scan.1", "scan.2"]
+    assert all(row["case"] == row["volume"] for row in scored.rows)
+    assert sorted(path.name for path in (tmp_path / "segmentations").iterdir()) == [
+        "scan.0.nii.gz", "scan.1.nii.gz", "scan.2.nii.gz",
+    ]  # fmt: skip
+
+
+def test_a_folder_that_cannot_be_written_to_is_named(tmp_path: Path) -> None:
+    run = evaluation(tmp_path, write_cases(tmp_path))
+    (tmp_path / "results").write_text("a file where the folder should be")
+    with pytest.raises(PermissionError, match=r"results.*--output_dir"):
+        run.run()

@@ -1,0 +1,1 @@
+"""What the tests share: made-up data, small networks, and programs that tests run in processes of their own."""
