@@ -4,7 +4,8 @@ import importlib.util
 from types import ModuleType
 
 import pytest
-from documented import ROOT
+
+from helpers.documented import ROOT
 
 
 @pytest.fixture(scope="module")

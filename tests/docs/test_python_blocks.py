@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 import yaml
-from documented import PAGES, ROOT
 
 import fewlabel
 from fewlabel.version import __version__
+from helpers.documented import PAGES, ROOT
 
 PYTHON = re.compile(r"^```python\n(.*?)^```", re.MULTILINE | re.DOTALL)
 WITH_PYTHON = [page for page in PAGES if PYTHON.search(page.read_text(encoding="utf-8"))]
