@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import random
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +10,6 @@ import pytest
 import torch
 
 from fewlabel.handlers import TrainingState, read_history
-from fewlabel.handlers.random_states import random_states, restore_random_states
 from helpers.small_training import Noisy, Recorder, StopAfter, differences, training
 
 
@@ -200,15 +198,3 @@ def test_a_folder_that_cannot_be_written_to_is_named(tmp_path: Path) -> None:
     (tmp_path / "occupied").write_text("a file where the folder should be")
     with pytest.raises(PermissionError, match=r"occupied.*--ckpt_dir"):
         training(tmp_path / "occupied", epochs=1).run()
-
-
-def test_all_generators_are_put_back() -> None:
-    def draw() -> list[float]:
-        return [random.random(), float(np.random.rand()), float(np.random.randn()), float(torch.rand(()))]
-
-    np.random.randn()  # a second normal number is cached: part of the state
-    states = random_states()
-    drawn = draw()
-    draw()
-    restore_random_states(states)
-    assert draw() == drawn

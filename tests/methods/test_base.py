@@ -1,54 +1,14 @@
 from __future__ import annotations
 
-import math
-
 import pytest
 import torch
 from torch import nn
 
-from fewlabel.losses import hard_labels, pseudo_label_loss, supervised_loss
+from fewlabel.losses import supervised_loss
 from fewlabel.methods import MCSC, CrossTeaching, Supervised
 from fewlabel.methods.base import labeled_part, unlabeled_images
 from fewlabel.networks import Averaged
 from helpers.pixel_networks import PixelNetwork, make_batch
-
-
-def published_dice(probabilities: torch.Tensor, label: torch.Tensor) -> float:
-    """Dice loss of SSL4MIS, pixel by pixel."""
-    classes, losses = probabilities.shape[1], []
-    for c in range(classes):
-        p = [float(v) for v in probabilities[:, c].flatten()]
-        g = [float(v == c) for v in label.flatten()]
-        overlap, p2, g2 = (sum(a * b for a, b in zip(u, v, strict=True)) for u, v in ((p, g), (p, p), (g, g)))
-        losses.append(1 - (2 * overlap + 1e-5) / (p2 + g2 + 1e-5))
-    return sum(losses) / classes
-
-
-def test_the_pseudo_label_loss_is_the_published_dice_over_the_whole_batch() -> None:
-    logits, label = torch.randn(3, 4, 5, 5), torch.randint(4, (3, 1, 5, 5))
-
-    assert float(pseudo_label_loss()(logits, label)) == pytest.approx(
-        published_dice(logits.softmax(1), label), abs=1e-5
-    )
-
-
-def test_the_supervised_loss_is_half_cross_entropy_and_half_dice() -> None:
-    logits, label = torch.randn(2, 3, 5, 5), torch.randint(3, (2, 1, 5, 5))
-    probabilities = logits.softmax(1)
-    own = probabilities.gather(1, label).flatten().tolist()
-    entropy = sum(-math.log(p) for p in own) / len(own)
-
-    expected = 0.5 * entropy + 0.5 * published_dice(probabilities, label)
-    assert float(supervised_loss()(logits, label)) == pytest.approx(expected, abs=1e-5)
-
-
-def test_hard_labels_are_the_most_probable_classes_without_a_gradient() -> None:
-    logits = torch.tensor([[[[0.0, 3.0]], [[1.0, 2.0]], [[-1.0, 4.0]]]], requires_grad=True)
-
-    labels = hard_labels(logits)
-
-    assert labels.tolist() == [[[[1, 2]]]]
-    assert not labels.requires_grad
 
 
 def test_parameter_groups_hold_every_parameter_once_under_its_rate() -> None:
