@@ -10,7 +10,7 @@ from fewlabel.version import __version__
 __all__ = ["__version__"]
 
 _ROOMS = (
-    "bundle", "data", "engines", "handlers", "inferers", "layers", "losses", "methods", "metrics", "networks",
+    "bundle", "data", "engines", "handlers", "inferers", "layers", "losses", "methods", "metrics", "mixing", "networks",
     "reports", "sampling", "transforms",
 )  # fmt: skip
 
