@@ -144,6 +144,39 @@ def verify(bundle: str, run: bool | str = False) -> None:
         raise SystemExit(1)
 
 
+def configs(check: bool | str = False) -> None:
+    """Write the configs and READMEs of all bundles from their recipes and shared/base_configs, in a checkout.
+
+    Args:
+        check: Write nothing, and exit with 1 and a list when a file differs from what the recipes give.
+
+    """
+    from fewlabel.bundle.recipes import check_configs, write_configs
+
+    if not _truth("check", check):
+        written = write_configs()
+        print("\n".join([*(f"wrote {file}" for file in written), f"{len(written)} files changed"]))
+        return
+    problems = check_configs()
+    print("\n".join(problems) if problems else "all files are what the recipes give")
+    if problems:
+        print("edit recipe.json, README.parts.md or shared/base_configs, then `make configs`; remove what has no recipe")
+        raise SystemExit(1)
+
+
+def new(name: str, like: str) -> None:
+    """Start a new bundle in a checkout: a recipe like another one's, a README to fill in, and configs that run.
+
+    Args:
+        name: The new bundle's name: lower case words, joined by underscores.
+        like: The bundle to start from, such as cts.
+
+    """
+    from fewlabel.bundle.recipes import new_bundle
+
+    print("\n".join(f"wrote {file}" for file in new_bundle(str(name), str(like))))
+
+
 def _truth(name: str, value: bool | str) -> bool:
     # Fire reads `true` as a word and `True` as a truth value.
     known = {"true": True, "false": False}
@@ -154,8 +187,10 @@ def _truth(name: str, value: bool | str) -> bool:
 
 COMMANDS = {
     "check": check,
+    "configs": configs,
     "embed": embed,
     "export": export,
+    "new": new,
     "pack": pack,
     "phantom": phantom,
     "prepare": prepare,
