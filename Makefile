@@ -15,7 +15,7 @@ BUNDLES := $(patsubst bundles/%/configs/train.json,%,$(wildcard bundles/*/config
 BENCHMARKS = $(shell grep -l __main__ tests/benchmarks/*.py)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-slow test-label check bench bundles docs clean
+.PHONY: help demo test test-slow test-label check bench configs bundles docs clean
 .DELETE_ON_ERROR:
 
 help: ## Show this list
@@ -34,15 +34,19 @@ test-slow: $(VENV)/dev.stamp ## Run the slow tests: whole trainings, commands of
 test-label: $(LABEL_VENV)/label.stamp ## Run the tests of the MONAI Label apps, in an environment of their own, .venv-label
 	PYTHONPATH=shared $(LABEL_VENV)/bin/python -m pytest tests/label
 
-check: $(VENV)/dev.stamp ## Lint, check the format, the types, the imports between subpackages and the documentation
+check: $(VENV)/dev.stamp ## Lint, check the format, the types, the imports between subpackages, the configs and the documentation
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/fewlabel configs --check
 	$(BIN)/mkdocs build --strict --quiet
 
 bench: $(VENV)/dev.stamp ## Measure speed and memory; each program prints a table
 	@for program in $(BENCHMARKS); do echo "== $$program"; $(BIN)/python $$program || exit 1; done
+
+configs: $(VENV)/runtime.stamp ## Write the configs and READMEs of all bundles from their recipes
+	$(BIN)/fewlabel configs
 
 bundles: $(VENV)/runtime.stamp ## Pack each bundle into dist/<name>_v<version>.zip, with the package inside
 	@for bundle in $(BUNDLES); do $(BIN)/fewlabel pack $$bundle --out dist || exit 1; done

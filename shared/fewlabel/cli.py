@@ -160,7 +160,9 @@ def configs(check: bool | str = False) -> None:
     problems = check_configs()
     print("\n".join(problems) if problems else "all files are what the recipes give")
     if problems:
-        print("edit recipe.json, README.parts.md or shared/base_configs, then `make configs`; remove what has no recipe")
+        print(
+            "edit recipe.json, README.parts.md or shared/base_configs, then `make configs`; remove what has no recipe"
+        )
         raise SystemExit(1)
 
 

@@ -17,16 +17,16 @@ def make(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 def test_make_alone_lists_every_target_with_a_sentence() -> None:
     shown = make().stdout
-    for target in ("demo", "test", "test-slow", "test-label", "check", "bench", "bundles", "docs", "clean"):
+    for target in ("demo", "test", "test-slow", "test-label", "check", "bench", "configs", "bundles", "docs", "clean"):
         assert f"  make {target} " in shown
 
 
-@pytest.mark.parametrize("target", ["demo", "test", "test-slow", "check", "bench", "bundles", "docs"])
+@pytest.mark.parametrize("target", ["demo", "test", "test-slow", "check", "bench", "configs", "bundles", "docs"])
 def test_every_target_sets_up_its_own_environment_on_a_fresh_machine(target: str, tmp_path: Path) -> None:
     planned = make("--dry-run", target, f"VENV={tmp_path / 'venv'}").stdout
     assert f"-m venv {tmp_path / 'venv'}" in planned
     assert "--editable ." in planned
-    assert ("[dev]" in planned) == (target not in {"demo", "bundles"})
+    assert ("[dev]" in planned) == (target not in {"demo", "configs", "bundles"})
 
 
 def test_monai_label_gets_an_environment_of_its_own(tmp_path: Path) -> None:

@@ -37,7 +37,9 @@ def bundle_configs(base: Path, recipe: Recipe) -> dict[str, dict[str, Any]]:
     """
     for key in OWN_METADATA:
         if not recipe.sections["metadata"].get(key):
-            raise ValueError(f"{recipe.where('metadata')}: has no {key!r}; every recipe gives {', '.join(OWN_METADATA)}")
+            raise ValueError(
+                f"{recipe.where('metadata')}: has no {key!r}; every recipe gives {', '.join(OWN_METADATA)}"
+            )
     train = _train(_shared(base, recipe, "train"), recipe)
     inference = overlay(_inference(_shared(base, recipe, "inference"), train, recipe), **_changes(recipe, "inference"))
     metadata = overlay(_shared(base, recipe, "metadata"), **_changes(recipe, "metadata"))

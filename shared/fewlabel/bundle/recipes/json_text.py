@@ -62,8 +62,8 @@ def read_json(file: Path, text: str | None = None) -> dict[str, Any]:
 def format_json(content: dict[str, Any]) -> str:
     """Return the text of an object: one key of the outermost object per line, lists and small objects on one line.
 
-    What does not fit on one line is filled: plain values stand side by side up to 120 columns, a value with an object in
-    it has lines of its own. Keys of MONAI's machinery such as ``_target_`` come first in their object.
+    What does not fit on one line is filled: plain values stand side by side up to 120 columns, a value with an
+    object in it has lines of its own. Keys of MONAI's machinery such as ``_target_`` come first in their object.
 
     >>> print(format_json({"a": [1, 2], "b": {"x": 1, "_target_": "T"}}), end="")
     {

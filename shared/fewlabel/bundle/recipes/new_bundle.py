@@ -8,7 +8,7 @@ from typing import Any
 from fewlabel.atomic import atomic_write
 from fewlabel.bundle.recipes.json_text import format_json, read_json
 from fewlabel.bundle.recipes.recipe import NAME, PARTS, RECIPE
-from fewlabel.bundle.recipes.write import checkout, write_configs
+from fewlabel.bundle.recipes.write import check_configs, checkout, write_configs
 
 _PARTS = """# {name}
 
@@ -79,6 +79,7 @@ def new_bundle(name: str, like: str, root: Path | None = None) -> list[Path]:
     if not NAME.fullmatch(like) or not template.is_file():
         known = ", ".join(sorted(file.parent.name for file in template.parents[1].glob(f"*/{RECIPE}")))
         raise FileNotFoundError(f"{template}: no such recipe; the ones to start from are {known}")
+    check_configs(root)  # an error in another recipe is raised before anything is written
     recipe = _renamed(read_json(template), name)
     own = [
         atomic_write(folder / RECIPE, format_json(recipe).encode()),

@@ -1,4 +1,4 @@
-"""Merge a recipe's changes into a config as MONAI does, with typing errors noticed and new keys put where they are read."""
+"""Merge a recipe's changes into a config as MONAI does, but notice typing errors and order new keys."""
 
 from __future__ import annotations
 

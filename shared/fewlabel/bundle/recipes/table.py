@@ -11,7 +11,7 @@ from fewlabel.bundle.recipes.recipe import KINDS, Recipe
 BEGIN, END = "<!-- bundles: begin -->", "<!-- bundles: end -->"
 _KEYS = ("for", "paper", "measured")
 _FIGURE = ("figure", "of", "source")
-_HEAD = "| bundle | data | what it is for | paper | measured |\n|---|---|---|---|---|"
+_HEAD = "| bundle | dimension | what it is for | paper | measured |\n|---|---|---|---|---|"
 
 
 def with_table(text: str, recipes: Iterable[Recipe], page: str) -> str:

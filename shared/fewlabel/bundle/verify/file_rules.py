@@ -10,6 +10,7 @@ from pathlib import Path
 import fewlabel
 from fewlabel.bundle.packing.large_files import LARGE_FILES, LIMIT_MB, parse
 from fewlabel.bundle.packing.package import sources, stated_version
+from fewlabel.bundle.recipes.recipe import PARTS, RECIPE
 from fewlabel.bundle.verify.contents import CONFIGS, NOTED, Contents
 from fewlabel.bundle.verify.report import FAILED, NOTE, OK, Finding, judge
 
@@ -54,7 +55,8 @@ def _names(contents: Contents) -> Iterator[Finding]:
         if files.place.name != expected:
             problems.append(f"the zip is called {files.place.name!r}, expected {expected!r}")
     yield judge("names", problems, "folder, metadata and zip share one name; `fewlabel pack` sees to it", name)
-    strangers = [path for path in sorted(files.sizes) if not path.startswith(_OURS) and path not in _KNOWN]
+    known = _KNOWN if files.place.suffix == ".zip" else _KNOWN | _SOURCES
+    strangers = [path for path in sorted(files.sizes) if not path.startswith(_OURS) and path not in known]
     if strangers:
         yield Finding(
             "other files", NOTE, f"{len(strangers)}: {', '.join(strangers[:5])}", "leave out what is not used"
@@ -62,6 +64,7 @@ def _names(contents: Contents) -> Iterator[Finding]:
 
 
 _KNOWN = {*_PAPERS, *NOTED, LARGE_FILES}
+_SOURCES = {RECIPE, PARTS}  # of a checkout, from which the rest is written; a zip has no use for them
 
 
 def _readme(contents: Contents) -> Finding:
