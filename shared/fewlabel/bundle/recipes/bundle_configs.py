@@ -124,7 +124,7 @@ def _inference(shared: dict[str, Any], train: dict[str, Any], recipe: Recipe) ->
 
 def _as_trained(network: dict[str, Any], recorded: Mapping[str, Any]) -> dict[str, Any]:
     """Keep the arguments whose values are saved with the weights; others are for training, or stand in the recipe."""
-    found = {key: network[key] for key in ("_requires_", "_target_", "in_channels") if key in network}
+    found: dict[str, Any] = {key: network[key] for key in ("_requires_", "_target_", "in_channels") if key in network}
     for key, value in network.items():
         setting = _SETTING.fullmatch(value) if isinstance(value, str) else None
         name = "num_classes" if value == "@num_classes" else setting[1] if setting else None
