@@ -71,3 +71,26 @@ def test_the_package_runs_as_a_module_and_help_imports_no_framework():
     assert done.returncode == 0
     assert "False False" in done.stdout
     assert "labeled_cases" in done.stdout + done.stderr
+
+
+def test_a_dataset_is_checked_without_importing_a_framework(phantom):
+    program = "\n".join(
+        [
+            "import sys",
+            "from fewlabel.cli import main",
+            f"main(['check', {str(phantom)!r}])",
+            "print('torch' in sys.modules, 'monai' in sys.modules)",
+        ]
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True)
+    assert "labeled:" in done.stdout
+    assert done.stdout.splitlines()[-1] == "False False"
+
+
+def test_what_needs_a_framework_is_imported_when_asked_for():
+    import fewlabel.data
+
+    for name in fewlabel.data.__all__:
+        assert getattr(fewlabel.data, name).__name__ == name
+    with pytest.raises(AttributeError, match="has no attribute 'SliceDataste'"):
+        _ = fewlabel.data.SliceDataste
