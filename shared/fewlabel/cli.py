@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import inspect
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 
 def check(directory: str, labeled_cases: int | None = None, seed: int = 0) -> None:
@@ -187,6 +189,17 @@ def _truth(name: str, value: bool | str) -> bool:
     return known[str(value).lower()]
 
 
+def _hand_on_text(command: Callable[..., Any]) -> None:
+    """Let text, paths among it, arrive as typed: Fire would read c#1 as c, and 2024_02_02 as 20240202."""
+    from fire.decorators import SetParseFn, SetParseFns
+    from fire.parser import DefaultParseValue
+
+    parameters = inspect.signature(command).parameters.values()
+    others = [parameter.name for parameter in parameters if parameter.annotation not in ("str", "str | None")]
+    SetParseFn(str)(command)
+    SetParseFns(**dict.fromkeys(others, DefaultParseValue))(command)
+
+
 COMMANDS = {
     "check": check,
     "configs": configs,
@@ -204,6 +217,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line; what a user got wrong is one line on stderr and the exit code 2."""
     import fire
 
+    for command in COMMANDS.values():
+        _hand_on_text(command)
     try:
         fire.Fire(COMMANDS, command=None if arguments is None else list(arguments), name="fewlabel")
     except (ValueError, OSError, ImportError) as error:

@@ -44,7 +44,7 @@ def parse_run_command(argv: Sequence[str]) -> RunCommand | None:
         argv: `sys.argv` of the process.
 
     """
-    if Path(argv[0]).parts[-3:] != _PROGRAM or not set(_VERBS) & set(argv[1:2]):
+    if len(argv) < 2 or Path(argv[0]).parts[-3:] != _PROGRAM or argv[1] not in _VERBS:
         return None
     arguments = _arguments(argv[1:], DefaultParseValue)
     given = monai.bundle.update_kwargs(arguments.pop("args_file", None), **arguments)
