@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from typing import Any
 
 _IS_PATH = re.compile(r"(^|[_#:])((dir|path|root|file|checkpoint|history|text)|checkpoints(#|::)\w+)$")
-_QUOTED = re.compile(r"""(["'])[^"']*\1""")
 
 
 def require_paths_as_typed(overrides: Mapping[str, Any], typed: Mapping[str, str]) -> None:
@@ -26,15 +25,16 @@ def require_paths_as_typed(overrides: Mapping[str, Any], typed: Mapping[str, str
         if not _IS_PATH.search(key) or text.startswith("$"):
             continue
         if "#" in text:
+            written = text.strip("'\"").replace("#", r"\x23")
             raise ValueError(
-                f"--{key} {text}: monai.bundle reads # in a path as a comment or as ::; name the place by a path "
-                "without #, for instance a link (ln -s)"
+                f"--{key} {text}: monai.bundle reads # in a path as a comment or as ::; write --{key} \"$'{written}'\""
             )
         if text == "None":
             raise ValueError(
                 f"--{key} None: monai.bundle ignores None; leave the option out, or write ./None for a path"
             )
-        if value != text and not (isinstance(value, str) and _QUOTED.fullmatch(text)):
+        quoted = isinstance(value, str) and text[:1] in ("'", '"') and text[-1] == text[0]
+        if value != text and not quoted:
             raise ValueError(
                 f"--{key} {text}: monai.bundle reads {value!r} where a path must be; write ./{text}, or the whole path "
                 "from /"
