@@ -5,7 +5,6 @@ from __future__ import annotations
 import inspect
 import sys
 from collections.abc import Callable, Sequence
-from typing import Any
 
 
 def check(directory: str, labeled_cases: int | None = None, seed: int = 0) -> None:
@@ -189,7 +188,7 @@ def _truth(name: str, value: bool | str) -> bool:
     return known[str(value).lower()]
 
 
-def _hand_on_text(command: Callable[..., Any]) -> None:
+def _hand_on_text(command: Callable[..., object]) -> None:
     """Let text, paths among it, arrive as typed: Fire would read c#1 as c, and 2024_02_02 as 20240202."""
     from fire.decorators import SetParseFn, SetParseFns
     from fire.parser import DefaultParseValue
@@ -200,7 +199,7 @@ def _hand_on_text(command: Callable[..., Any]) -> None:
     SetParseFns(**dict.fromkeys(others, DefaultParseValue))(command)
 
 
-COMMANDS = {
+COMMANDS: dict[str, Callable[..., object]] = {
     "check": check,
     "configs": configs,
     "embed": embed,

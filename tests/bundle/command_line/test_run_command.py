@@ -25,7 +25,9 @@ def test_arguments_of_monai_are_no_overrides() -> None:
     words += ["--workflow_type", "train", "--tracking", "mlflow", "--init_id", "start", "--seed", "1"]
     assert parse_run_command([MONAI, "run", *words]) == RunCommand(("a.json",), "mlflow", {"seed": 1}, {"seed": "1"})
     words = ["--workflow_name", "ConfigWorkflow", "--config_file", "a.json", "--seed", "1"]
-    assert parse_run_command([MONAI, "run_workflow", *words]) == RunCommand(("a.json",), None, {"seed": 1}, {"seed": "1"})
+    assert parse_run_command([MONAI, "run_workflow", *words]) == RunCommand(
+        ("a.json",), None, {"seed": 1}, {"seed": "1"}
+    )
 
 
 def test_a_file_of_arguments_lies_below_the_words(tmp_path: Path) -> None:
