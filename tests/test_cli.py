@@ -71,3 +71,45 @@ def test_the_package_runs_as_a_module_and_help_imports_no_framework():
     assert done.returncode == 0
     assert "False False" in done.stdout
     assert "labeled_cases" in done.stdout + done.stderr
+
+
+def test_a_dataset_is_checked_without_importing_a_framework(phantom):
+    program = "\n".join(
+        [
+            "import sys",
+            "from fewlabel.cli import main",
+            f"main(['check', {str(phantom)!r}])",
+            "print('torch' in sys.modules, 'monai' in sys.modules)",
+        ]
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True)
+    assert "labeled:" in done.stdout
+    assert done.stdout.splitlines()[-1] == "False False"
+
+
+def test_what_needs_a_framework_is_imported_when_asked_for():
+    import fewlabel.data
+
+    for name in fewlabel.data.__all__:
+        assert getattr(fewlabel.data, name).__name__ == name
+    with pytest.raises(AttributeError, match="has no attribute 'SliceDataste'"):
+        _ = fewlabel.data.SliceDataste
+
+
+@pytest.mark.parametrize("name", ["c#1", "2024_02_02", "1234", "1e3", "a,b", "None"])
+@pytest.mark.parametrize("form", [lambda path: [path], lambda path: [f"--directory={path}"]], ids=["word", "option"])
+def test_a_path_arrives_as_typed(name, form, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    main(["phantom", "cardiac", *form(name), "--cases", "3"])
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+    assert capsys.readouterr().out == f"{name}\n"
+    main(["check", *form(name)])
+    assert "ready to train" in capsys.readouterr().out
+
+
+def test_the_names_of_classes_arrive_as_typed(tmp_path, monkeypatch):
+    saved = []
+    monkeypatch.setattr("fewlabel.networks.vclipseg.text_embedding.save_embeddings", lambda *given: saved.append(given))
+    main(["embed", "1e3", "left#atrium", "--out", "2024_02_02", "--template", "{}"])
+    ((names, out, _, template),) = saved
+    assert (names, out, template) == (["background", "1e3", "left#atrium"], "2024_02_02", "{}")

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 
 def check(directory: str, labeled_cases: int | None = None, seed: int = 0) -> None:
@@ -187,7 +188,18 @@ def _truth(name: str, value: bool | str) -> bool:
     return known[str(value).lower()]
 
 
-COMMANDS = {
+def _hand_on_text(command: Callable[..., object]) -> None:
+    """Let text, paths among it, arrive as typed: Fire would read c#1 as c, and 2024_02_02 as 20240202."""
+    from fire.decorators import SetParseFn, SetParseFns
+    from fire.parser import DefaultParseValue
+
+    parameters = inspect.signature(command).parameters.values()
+    others = [parameter.name for parameter in parameters if parameter.annotation not in ("str", "str | None")]
+    SetParseFn(str)(command)
+    SetParseFns(**dict.fromkeys(others, DefaultParseValue))(command)
+
+
+COMMANDS: dict[str, Callable[..., object]] = {
     "check": check,
     "configs": configs,
     "embed": embed,
@@ -204,6 +216,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line; what a user got wrong is one line on stderr and the exit code 2."""
     import fire
 
+    for command in COMMANDS.values():
+        _hand_on_text(command)
     try:
         fire.Fire(COMMANDS, command=None if arguments is None else list(arguments), name="fewlabel")
     except (ValueError, OSError, ImportError) as error:

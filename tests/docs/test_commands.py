@@ -12,9 +12,11 @@ from functools import reduce
 from itertools import pairwise
 from pathlib import Path
 
+import monai.bundle
 import pytest
 import torch
 
+from fewlabel.bundle import check_command_line
 from fewlabel.cli import COMMANDS, main
 from fewlabel.data.phantoms.cohort import write_phantom
 from fewlabel.networks import UNet
@@ -87,6 +89,19 @@ def test_a_documented_run_names_configs_that_exist_and_overrides_keys_that_exist
             assert isinstance(place, dict), f"{key} reaches below a value"
             assert part in place, f"{key} is no key of {[str(path) for path in command.configs]}"
             place = place[part]
+
+
+@pytest.mark.parametrize("command", [command for command in OF_BUNDLES if command.verb == "run"], ids=str)
+def test_a_documented_run_passes_the_check_of_its_command_line(
+    command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(ROOT)
+    words = command.words[len(command.launcher or []) + 2 :]
+    monkeypatch.setattr(sys, "argv", [monai.bundle.__file__.replace("__init__", "__main__"), *words])
+    check_command_line()
+    monkeypatch.setattr(sys, "argv", [*sys.argv, "--datasets_dir", "/data/acdc"])
+    with pytest.raises(ValueError, match="--datasets_dir is no setting .* nearest is --dataset_dir;"):
+        check_command_line()
 
 
 def test_the_documented_commands_of_fewlabel_work_in_their_order(

@@ -190,11 +190,19 @@ def test_handlers_are_literal_dictionaries_since_monai_label_looks_into_them(bun
         assert all(isinstance(handler, dict) and isinstance(handler["_target_"], str) for handler in handlers)
 
 
-def test_a_run_is_made_deterministic_first(bundle: str) -> None:
-    assert read_json(config(bundle, "train"))["run"][0] == "$monai.utils.set_determinism(@seed)"
-    start, seeding = read_json(config(bundle, "multi_gpu_train"))["run"][:2]
+@pytest.mark.parametrize("name", ["train", "evaluate", "multi_gpu_train", "inference"])
+def test_a_run_begins_with_the_check_of_its_command_line(bundle: str, name: str) -> None:
+    start = ["$fewlabel.bundle.explain_errors(@traceback)", "$fewlabel.bundle.check_command_line()"]
+    assert read_json(config(bundle, name))["run"][:2] == start
+    alone = "inference" if name == "inference" else "train"
+    assert read_json(config(bundle, alone))["traceback"] is False
+
+
+def test_a_run_is_made_deterministic_before_anything_is_built(bundle: str) -> None:
+    assert read_json(config(bundle, "train"))["run"][2] == "$monai.utils.set_determinism(@seed)"
+    joining, seeding = read_json(config(bundle, "multi_gpu_train"))["run"][2:4]
     # ranks draw different dropout, so the group comes first
-    assert "init_distributed" in start
+    assert "init_distributed" in joining
     assert seeding.startswith("$monai.utils.set_determinism(")
 
 

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import monai.bundle
 import nibabel as nib
 import numpy as np
 import pytest
@@ -206,11 +207,44 @@ def test_inference_on_a_folder_without_scans_says_what_it_looked_for(complaint: 
     says(error, tmp_path / "scans", "no scan in it", ".nii.gz")
 
 
-def test_the_last_line_that_is_printed_says_what_is_wrong(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "monai.bundle", "run", "--config_file", str(config(BUNDLE, "train"))]
-    options = ["--dataset_dir", str(tmp_path / "nowhere"), "--output_dir", str(tmp_path / "eval")]
-    done = subprocess.run([*command, *options], cwd=tmp_path, capture_output=True, text=True, check=False)
-    assert done.returncode != 0
-    last = (done.stdout + done.stderr).rstrip().splitlines()[-1]
-    assert last.startswith("fewlabel: error: ")
-    assert str(tmp_path / "nowhere") in last
+@pytest.mark.parametrize(
+    "names", [("train",), ("train", "evaluate"), ("train", "multi_gpu_train"), ("inference",)], ids=" and ".join
+)
+def test_a_misspelled_setting_is_refused_before_any_work(
+    names: tuple[str, ...], complaint: Complain, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files = str([str(config(BUNDLE, name)) for name in names])
+    typed = {"output_dir": str(tmp_path / "eval"), "devcie": "cpu"}
+    words = [word for key, value in typed.items() for word in (f"--{key}", value)]
+    monkeypatch.setattr(
+        sys, "argv", [str(Path(monai.bundle.__file__).with_name("__main__.py")), "run", "--config_file", files, *words]
+    )
+    last = complaint(*names, **typed)
+    assert last == "fewlabel: error: --devcie is no setting of these configs, the nearest is --device; nothing was run"
+    assert not list(tmp_path.iterdir())
+
+
+def test_what_a_user_got_wrong_is_the_only_line_on_stderr(tmp_path: Path) -> None:
+    done = mistaken(tmp_path)
+    assert done.returncode == 1
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("fewlabel: error: ")
+    assert str(tmp_path / "nowhere") in line
+
+
+@pytest.mark.slow
+def test_the_traceback_of_what_a_user_got_wrong_can_be_printed(tmp_path: Path) -> None:
+    done = mistaken(tmp_path, "--traceback", "true")
+    assert done.returncode == 1
+    lines = done.stderr.splitlines()
+    assert "Traceback (most recent call last):" in lines
+    assert str(tmp_path / "nowhere") in lines[-1]
+
+
+def mistaken(folder: Path, *options: str) -> subprocess.CompletedProcess[str]:
+    """Train on a dataset that is not there."""
+    command = [sys.executable, "-W", "ignore", "-m", "monai.bundle", "run", "--config_file"]
+    words = ["--dataset_dir", str(folder / "nowhere"), "--output_dir", str(folder / "eval"), *options]
+    return subprocess.run(
+        [*command, str(config(BUNDLE, "train")), *words], cwd=folder, capture_output=True, text=True, check=False
+    )
