@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from fewlabel.losses.similarity import check_temperature
+
 
 def local_contrastive(features: Tensor, labels: Tensor, temperature: float = 0.1) -> Tensor:
     r"""Supervised contrastive loss of the foreground pixels of each group; the background is repelled, no anchor.
@@ -38,8 +40,7 @@ def local_contrastive(features: Tensor, labels: Tensor, temperature: float = 0.1
         raise ValueError(
             f"expected features (g, n, d) and labels (g, n), got {tuple(features.shape)} and {tuple(labels.shape)}"
         )
-    if not temperature > 0:
-        raise ValueError(f"temperature must be positive, got {temperature}")
+    check_temperature(temperature)
     with torch.autocast(features.device.type, enabled=False):
         wide = features.to(torch.promote_types(features.dtype, torch.float32))
         similar = wide @ wide.mT / temperature

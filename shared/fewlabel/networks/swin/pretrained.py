@@ -1,4 +1,4 @@
-"""Starts a Swin-Unet from published weights of a Swin Transformer."""
+"""Start a Swin-Unet from published weights of a Swin Transformer."""
 
 from __future__ import annotations
 
@@ -98,7 +98,8 @@ def load_pretrained_swin(network: nn.Module, path_or_name: str | Path) -> Pretra
             f"{file} fills only {share:.0%} of the encoder ({len(fitting)} of {len(wanted)} weights). "
             f"Shapes that differ: {_some(mismatched)}. {_ADVICE}"
         )
-    copies = {mirror: tensor for name, tensor in fitting.items() if (mirror := _mirror(name, stages)) in own}
+    mirrored = {_mirror(name, stages): tensor for name, tensor in fitting.items()}
+    copies = {name: tensor for name, tensor in mirrored.items() if name is not None and name in own}
     network.load_state_dict(fitting | copies, strict=False)
     report = PretrainedReport(
         source=str(file),
