@@ -1,3 +1,5 @@
+"""What is a bundle's own in its files: what it promises, what it overrides, its terms and papers."""
+
 from __future__ import annotations
 
 import re
@@ -13,7 +15,8 @@ import pytest
 from monai.bundle import ConfigParser
 
 from fewlabel.version import __version__
-from helpers.bundle_runs import BUNDLES, ROOT, config, leaves, read_json
+from helpers.bundles import BUNDLES, EACH, config, leaves, read_json, readme
+from helpers.paths import ROOT
 
 OVERLAYS = ("evaluate", "multi_gpu_train", "small")
 REQUIRED_METADATA = (
@@ -31,58 +34,20 @@ REQUIRED_METADATA = (
     "network_data_format",
 )
 REQUIRED_TENSOR = ("type", "format", "num_channels", "spatial_shape", "dtype", "value_range")
-# deploy rules: the model zoo's contributing guide, MONAI Label's trainer and our own design
-REQUIRED_TRAIN = (
-    "bundle_root",
-    "dataset_dir",
-    "output_dir",
-    "ckpt_dir",
-    "device",
-    "labeled_cases",
-    "seed",
-    "paper",
-    "demo",
-    "settings",
-    "network_def",
-    "network",
-    "method",
-    "weights",
-    "train#preprocessing",
-    "train#dataset#data",
-    "train#dataloader",
-    "train#inferer",
-    "train#handlers",
-    "train#trainer#max_epochs",
-    "validate#preprocessing",
-    "validate#dataset#data",
-    "validate#dataloader",
-    "validate#inferer",
-    "validate#postprocessing",
-    "validate#handlers",
-    "validate#key_metric",
-    "validate#evaluator",
-    "run",
+SECTIONS = (
+    "Description",
+    "Data",
+    "Preprocessing",
+    "Performance",
+    "Commands",
+    "System Configuration",
+    "Where paper and released code disagree, and what we took",
+    "Measured here",
+    "Limitations",
+    "Citation",
+    "References",
+    "License",
 )
-REQUIRED_INFERENCE = (
-    "bundle_root",
-    "dataset_dir",
-    "output_dir",
-    "device",
-    "network_def",
-    "network",
-    "preprocessing",
-    "dataset",
-    "dataloader",
-    "inferer",
-    "postprocessing",
-    "evaluator",
-    "run",
-)
-
-
-@pytest.fixture(params=BUNDLES)
-def bundle(request: pytest.FixtureRequest) -> str:
-    return request.param
 
 
 def configs(bundle: str) -> list[Path]:
@@ -91,11 +56,8 @@ def configs(bundle: str) -> list[Path]:
 
 def pinned(name: str) -> str | None:
     """The version in constraints.txt, without a local part such as +cpu."""
-    constraints = ROOT / "constraints.txt"
-    if not constraints.is_file():
-        return None
     wanted = re.sub(r"[-_.]+", "-", name).lower()
-    for line in constraints.read_text().splitlines():
+    for line in (ROOT / "constraints.txt").read_text().splitlines():
         match = re.match(r"([A-Za-z0-9._-]+)==([^\s;+]+)", line)
         if match and re.sub(r"[-_.]+", "-", match[1]).lower() == wanted:
             return match[2]
@@ -115,11 +77,9 @@ def versions(metadata: dict[str, Any]) -> dict[str, str]:
     return {name: metadata[key] for name, key in core.items()} | metadata["required_packages_version"]
 
 
-def test_at_least_the_first_three_bundles_are_looked_at() -> None:
-    assert {"supervised", "cts", "mcsc"} <= set(BUNDLES)
-
-
-def test_no_key_is_given_twice_and_no_line_is_wider_than_120_columns(bundle: str) -> None:
+@EACH
+def test_configs_can_be_read_in_one_sitting_and_give_no_key_twice(bundle: str) -> None:
+    assert len(config(bundle, "train").read_text().splitlines()) <= 170
     for path in configs(bundle):
         assert read_json(path)
         wide = [n for n, line in enumerate(path.read_text().splitlines(), start=1) if len(line) > 120]
@@ -132,15 +92,13 @@ def test_a_key_given_twice_is_noticed(tmp_path: Path) -> None:
         read_json(tmp_path / "twice.json")
 
 
-def test_a_training_config_can_be_read_in_one_sitting(bundle: str) -> None:
-    assert len(config(bundle, "train").read_text().splitlines()) <= 170
-
-
+@EACH
 def test_the_metadata_has_what_the_schema_and_the_zoo_require(bundle: str) -> None:
     metadata = read_json(config(bundle, "metadata"))
     assert [key for key in REQUIRED_METADATA if not metadata.get(key)] == []
     assert metadata["schema"].endswith("meta_schema_20240725.json")
     assert metadata["name"] == bundle, "fewlabel.bundle.find_root compares the name with the folder's"
+    assert metadata["version"] == __version__
     assert metadata["version"] in metadata["changelog"]
     assert isinstance(metadata["supported_apps"], dict)
     tensors = metadata["network_data_format"]
@@ -156,123 +114,64 @@ def test_the_metadata_has_what_the_schema_and_the_zoo_require(bundle: str) -> No
     assert channels["0"] == "background"
 
 
-def test_the_metadata_has_the_version_of_the_package(bundle: str) -> None:
-    assert read_json(config(bundle, "metadata"))["version"] == __version__
-
-
-def test_versions_are_plain_numbers_of_packages_that_are_needed(bundle: str) -> None:
+@EACH
+def test_versions_are_plain_numbers_of_packages_that_are_needed_and_were_tested(bundle: str) -> None:
     needed = set(re.findall(r'^    "([a-z0-9-]+)>=', (ROOT / "pyproject.toml").read_text(), flags=re.MULTILINE))
-    for name, number in versions(read_json(config(bundle, "metadata"))).items():
+    stated = versions(read_json(config(bundle, "metadata")))
+    for name, number in stated.items():
         assert re.fullmatch(r"\d+\.\d+\.\d+", number), f"{name}=={number}: the zoo's checks pin it with =="
         assert name in needed, f"{name} is no dependency of fewlabel"
         assert version(name)
-
-
-def test_versions_are_those_that_were_tested(bundle: str) -> None:
-    if not (ROOT / "constraints.txt").is_file():
-        pytest.skip("no constraints.txt")
-    stated = versions(read_json(config(bundle, "metadata")))
     assert stated == {name: pinned(name) for name in stated}
 
 
-@pytest.mark.parametrize(("file", "required"), [("train", REQUIRED_TRAIN), ("inference", REQUIRED_INFERENCE)])
-def test_a_config_has_the_keys_that_hosts_rely_on(bundle: str, file: str, required: tuple[str, ...]) -> None:
-    found = leaves(read_json(config(bundle, file)))
-    assert [key for key in required if key not in found] == []
-    assert "initialize" not in found, "it is evaluated before the bundle's folder is on the import path"
-
-
-def test_handlers_are_literal_dictionaries_since_monai_label_looks_into_them(bundle: str) -> None:
-    training = read_json(config(bundle, "train"))
-    for handlers in (training["train"]["handlers"], training["validate"]["handlers"]):
-        assert isinstance(handlers, list)
-        assert handlers
-        assert all(isinstance(handler, dict) and isinstance(handler["_target_"], str) for handler in handlers)
-
-
-def test_a_run_is_made_deterministic_first(bundle: str) -> None:
-    assert read_json(config(bundle, "train"))["run"][0] == "$monai.utils.set_determinism(@seed)"
-    start, seeding = read_json(config(bundle, "multi_gpu_train"))["run"][:2]
-    # ranks draw different dropout, so the group comes first
-    assert "init_distributed" in start
-    assert seeding.startswith("$monai.utils.set_determinism(")
-
-
-@pytest.mark.parametrize("overlay", OVERLAYS)
-def test_every_key_of_an_overlay_changes_something_that_is_there(bundle: str, overlay: str) -> None:
-    path = config(bundle, overlay)
-    if not path.is_file():
-        assert overlay == "small", f"{path} is missing"
-        pytest.skip("this bundle has no settings for small machines")
+@EACH
+def test_every_key_of_an_overlay_changes_something_that_is_there(bundle: str) -> None:
     training = leaves(read_json(config(bundle, "train")))
-    changes = read_json(path)
-    # a new constant is fine if the overlay itself uses it
-    unknown = [
-        key
-        for key in changes
-        if key not in training and not any(f"@{key}" in str(value) for other, value in changes.items() if other != key)
-    ]
-    assert unknown == []
+    for overlay in OVERLAYS:
+        path = config(bundle, overlay)
+        if overlay == "small" and not path.is_file():
+            continue  # this bundle has no settings for small machines
+        changes = read_json(path)
+        # a new constant is fine if the overlay itself uses it
+        unknown = [
+            key
+            for key in changes
+            if key not in training
+            and not any(f"@{key}" in str(value) for other, value in changes.items() if other != key)
+        ]
+        assert unknown == [], path
 
 
-def test_inference_prepares_images_as_training_does(bundle: str) -> None:
+@EACH
+def test_inference_takes_the_network_of_training_and_the_papers_settings_for_weights_without_a_note(
+    bundle: str,
+) -> None:
     training, inference = read_json(config(bundle, "train")), read_json(config(bundle, "inference"))
-    assert inference["inferer"]["_target_"] == training["validate"]["inferer"]["_target_"]
-    targets = [
-        [step["_target_"] for step in stanza["transforms"]]
-        for stanza in (inference["preprocessing"], training["train"]["preprocessing"])
-    ]
-    assert targets[0] == targets[1]
     assert inference["network_def"]["_target_"] == training["network_def"]["_target_"]
-
-
-def test_inference_assumes_the_papers_settings_for_weights_without_a_note(bundle: str) -> None:
-    training, trained = read_json(config(bundle, "train")), read_json(config(bundle, "inference"))["trained"]
+    trained = inference["trained"]
     assert {key: training["paper"][key] for key in ("size", "norm")} == {key: trained[key] for key in ("size", "norm")}
     assert trained["num_classes"] == training["num_classes"]
+    assert set(training["demo"]) == set(training["paper"]), "the demo has a value for each of the paper's settings"
 
 
-def test_the_demo_has_a_value_for_each_of_the_papers_settings(bundle: str) -> None:
-    training = read_json(config(bundle, "train"))
-    assert set(training["demo"]) == set(training["paper"])
-
-
+@EACH
 def test_a_bundle_holds_its_papers(bundle: str) -> None:
     folder = ROOT / "bundles" / bundle
     assert (folder / "LICENSE").read_bytes() == (ROOT / "LICENSE").read_bytes()
     terms = (folder / "docs" / "data_license.txt").read_text()
     assert "non-commercial" in terms
     assert not list(folder.glob("**/*.py")), "a bundle is JSON; the science is in the package"
+    headings = re.findall(r"^#+ (.+)$", readme(bundle), flags=re.MULTILINE)
+    assert [section for section in SECTIONS if section not in headings] == []
 
 
-@pytest.mark.parametrize(
-    "section",
-    [
-        "Description",
-        "Data",
-        "Preprocessing",
-        "Performance",
-        "Commands",
-        "System Configuration",
-        "Where paper and released code disagree, and what we took",
-        "Measured here",
-        "Limitations",
-        "Citation",
-        "References",
-        "License",
-    ],
-)
-def test_a_readme_has_the_sections_of_the_zoo_and_ours(bundle: str, section: str) -> None:
-    text = (ROOT / "bundles" / bundle / "docs" / "README.md").read_text()
-    assert re.search(rf"^#+ {re.escape(section)}$", text, flags=re.MULTILINE)
-
-
+@EACH
 def test_a_readme_names_only_options_that_exist(bundle: str) -> None:
-    text = (ROOT / "bundles" / bundle / "docs" / "README.md").read_text()
     known = set()
     for path in configs(bundle):
         known |= set(leaves(read_json(path)))
-    named = set(re.findall(r"(?<![\w-])--([a-z_]\w*(?:#\w+)*)", text))
+    named = set(re.findall(r"(?<![\w-])--([a-z_]\w*(?:#\w+)*)", readme(bundle)))
     assert named
     unknown = named - known - {"ckpt_file", "config_file", "filepath", "margin", "nproc_per_node", "out", "tracking"}
     assert {option for option in unknown if not is_argument(option, config(bundle, "train"))} == set()
