@@ -163,7 +163,7 @@ def test_a_package_that_was_changed_is_found_by_its_content(root: Path, tmp_path
     bare = rewritten(archive, lambda files: [files.pop(entry) for entry in list(files) if entry.startswith(package)])
     assert failed(verify_bundle(bare)) == {"vendored fewlabel": "the zip has no folder fewlabel"}
     renamed = rewritten(archive, lambda files: None, "bundle.zip")
-    assert "the zip is called 'bundle.zip', expected 'supervised_v" in failed(verify_bundle(renamed))["names"]
+    assert f"the zip is called 'bundle.zip', expected '{BUNDLE}_v" in failed(verify_bundle(renamed))["names"]
 
 
 class Malice:
