@@ -12,7 +12,6 @@ from pydoc import locate
 from typing import Any
 
 import pytest
-from monai.bundle import ConfigParser
 
 from fewlabel.version import __version__
 from helpers.bundles import BUNDLES, EACH, config, leaves, read_json, readme
@@ -175,18 +174,6 @@ def test_a_readme_names_only_options_that_exist(bundle: str) -> None:
     assert named
     unknown = named - known - {"ckpt_file", "config_file", "filepath", "margin", "nproc_per_node", "out", "tracking"}
     assert {option for option in unknown if not is_argument(option, config(bundle, "train"))} == set()
-
-
-@pytest.mark.parametrize(("word", "meaning"), [("false", False), ("true", True), (False, False)])
-def test_a_switch_on_the_command_line_means_what_it_says(bundle: str, word: object, meaning: bool) -> None:
-    parser = ConfigParser({"imports": ["$import fewlabel"], "resume": word})
-    (saver,) = [
-        handler
-        for handler in read_json(config(bundle, "train"))["train"]["handlers"]
-        if handler["_target_"] == "fewlabel.handlers.TrainingState"
-    ]
-    parser["switch"] = saver["resume"]
-    assert parser.get_parsed_content("switch") is meaning
 
 
 def test_no_bundle_is_ignored_by_git() -> None:
