@@ -14,7 +14,7 @@ LABEL_PIP := $(LABEL_VENV)/bin/python -m pip --disable-pip-version-check install
 BUNDLES := $(patsubst bundles/%/configs/train.json,%,$(wildcard bundles/*/configs/train.json))
 # Processes that share the tests, with one thread each, so that they do not wait for each other.
 TEST_PROCESSES ?= 2
-PARALLEL = OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses $(TEST_PROCESSES) --dist loadgroup
+PARALLEL = OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses $(TEST_PROCESSES) --dist loadfile
 BENCHMARKS = $(shell grep -l __main__ tests/benchmarks/*.py)
 
 .DEFAULT_GOAL := help

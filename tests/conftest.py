@@ -15,16 +15,6 @@ from fewlabel.data.public.acdc import prepare_acdc
 from helpers.paths import ROOT
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep together, where tests run in parallel, what shares a training or the fixtures of a file."""
-    for item in items:
-        parameters = getattr(item, "callspec", None)
-        trained = parameters.params.get("trained") if parameters else None
-        group = f"trained {trained}" if trained else item.nodeid.split("::")[0]
-        item.add_marker(pytest.mark.xdist_group(group))
-
-
 @pytest.fixture(scope="session")
 def phantom(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Six synthetic hearts: four for training, one for validation, one for the test. Read only."""
