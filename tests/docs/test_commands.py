@@ -27,8 +27,9 @@ RUN_BY_MONAI = {
     "config_file", "tracking", "ckpt_file", "filepath", "bundle_root", "meta_file", "logging_file", "input_shape",
     "precision", "dynamic_batchsize",
 }  # fmt: skip
-# the first needs the real download, the second takes long and has a slow test of its own
-NOT_RUN_AT_ONCE = {"prepare", "export"}
+# the first needs the real download, the second takes long and has a slow test of its own, the others write into the
+# checkout and are followed in a copy of it, see test_contributing
+NOT_RUN_AT_ONCE = {"prepare", "export", "new", "configs"}
 SHRUNK = {
     "size": "64", "steps": "2", "steps_per_epoch": "1", "labeled_batch_size": "1", "unlabeled_batch_size": "1",
     "patch_sizes": "{'1': 8, '8': 4}", "groups_per_step": "1",
@@ -93,6 +94,8 @@ def test_a_documented_command_of_fewlabel_has_the_arguments_that_it_takes() -> N
 def test_the_documented_runs_name_configs_that_exist_and_override_keys_that_exist() -> None:
     assert OF_BUNDLES
     for command in OF_BUNDLES:
+        if command.document == "CONTRIBUTING.md":
+            continue  # about a bundle that is yet to be written; test_contributing writes and runs it
         config = merged(command)
         for key in set(command.options) - RUN_BY_MONAI:
             place: object = config
