@@ -8,7 +8,8 @@ import pytest
 import torch
 
 from fewlabel.methods import CertaintyGuidedContrastiveLoss, GLCLLoss, MCSCv2, ReCoLoss
-from helpers.bundle_runs import ROOT, config, read_json, typed, workflow
+from helpers.bundle_runs import typed, workflow
+from helpers.bundles import config, read_json, readme
 
 TABLE_3_3 = {f"method {number}" for number in range(7)}
 TABLE_3_4 = {"single convolution", "residual block", "pre-activated residual block", "ResNeXt block"}
@@ -16,7 +17,7 @@ TABLE_3_4 = {"single convolution", "residual block", "pre-activated residual blo
 
 def cs_unet_rows() -> dict[str, tuple[dict[str, str], int]]:
     """What the README of CS-UNet says of each row: the options as typed, and the parameters."""
-    text = (ROOT / "bundles" / "cs_unet" / "docs" / "README.md").read_text()
+    text = readme("cs_unet")
     rows: dict[str, tuple[dict[str, str], int]] = {}
     for line in text.splitlines():
         cells = [cell.strip() for cell in line.strip("|").split("|")]

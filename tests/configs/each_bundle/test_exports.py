@@ -13,7 +13,9 @@ from monai.bundle import ckpt_export, onnx_export
 
 from fewlabel.bundle import export_bundle
 from fewlabel.bundle.export.formats import FORMATS
-from helpers.bundle_runs import BUNDLES, ROOT, Trained, config, example, phantom_of, workflow, works_on_volumes
+from helpers.bundle_runs import Trained, example, workflow
+from helpers.bundles import EACH, config, kind_of, phantom_of
+from helpers.paths import ROOT
 
 
 @pytest.mark.parametrize("to", FORMATS)
@@ -60,14 +62,14 @@ def test_monais_own_commands_export_a_bundle(trained: Trained, tmp_path: Path) -
 
 @pytest.mark.slow
 @pytest.mark.parametrize("to", FORMATS)
-@pytest.mark.parametrize("bundle", BUNDLES)
+@EACH
 def test_at_its_real_size_a_bundle_segments_a_real_heart_alike(
     bundle: str, to: str, request: pytest.FixtureRequest, tmp_path: Path
 ) -> None:
     torch.manual_seed(0)
     parser = workflow(bundle, "inference", checkpoint="no_weights_yet.pt", device="cpu").parser
     network, inferer = parser.get_parsed_content("network_def"), parser.get_parsed_content("inferer")
-    if works_on_volumes(bundle):
+    if kind_of(bundle) == "volumes":
         whole = min((request.getfixturevalue("real_atria") / "images").iterdir())
         scan = window_of(whole, inferer.size, tmp_path / "scan.nii.gz")
     else:

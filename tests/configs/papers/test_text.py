@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import math
-import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,7 +12,8 @@ import torch
 
 from fewlabel.engines import GaussianRamp
 from fewlabel.handlers import load_network
-from helpers.bundle_runs import config, places, read_json, tiny, tree, workflow
+from helpers.bundle_runs import places, short, tiny, tree, workflow
+from helpers.bundles import config, read_json
 
 BUNDLE = "vclipseg"
 ABOUT_TEXT = "the classes' names are orthonormal vectors, which know nothing of language"
@@ -53,8 +53,7 @@ def test_weights_bring_their_text_along_so_that_scoring_and_inference_need_no_so
     file, checkpoint = tmp_path / "text.pt", tmp_path / "models" / "model.pt"
     text = torch.randn(2, 512, generator=torch.Generator().manual_seed(0))
     torch.save({"embeddings": text, "prompts": ["a", "b"], "model": "m"}, file)
-    own = {key: value for key, value in tiny(BUNDLE).items() if not re.search("text|channels|norm", key)}
-    settings = {"dataset_dir": str(atrium), **places(tmp_path), **own}
+    settings = {"dataset_dir": str(atrium), **places(tmp_path), **short(BUNDLE)}
     trained = workflow(BUNDLE, "train", text=str(file), **settings).parser
     checkpoint.parent.mkdir()
     torch.save(trained.get_parsed_content("network_def").state_dict(), checkpoint)

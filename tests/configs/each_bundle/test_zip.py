@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 
 from fewlabel.bundle import pack_bundle
-from helpers.bundle_runs import BUNDLES, example, tiny, tree
+from helpers.bundle_runs import example, short, tree, words
+from helpers.bundles import BASELINES, EACH
 
 # `-S` leaves out what installed the package, an editable install's .pth file for instance; the folder of the other
 # packages is put on the path by hand. A copy of the package in it would be found, so that is refused.
@@ -49,19 +50,15 @@ class Alone:
         keep = {key: value for key, value in os.environ.items() if not key.startswith(("PYTHON", "XDG", "MPL"))}
         self.environment = {**keep, "HOME": str(folder / "home"), "TMPDIR": str(folder / "temporary")}
 
-    def monai(self, root: Path, *words: str, first: bool) -> None:
+    def monai(self, root: Path, *typed: str, first: bool) -> None:
         """Run `python -m monai.bundle`, with the bundle first on the path where `monai.bundle` does not see to it."""
-        program = ALONE.format(first=[str(root)] if first else [], packages=self.packages, words=list(words))
+        program = ALONE.format(first=[str(root)] if first else [], packages=self.packages, words=list(typed))
         done = subprocess.run(
             [sys.executable, "-I", "-S", "-c", program],
             cwd="/", env=self.environment, capture_output=True, text=True, timeout=600, check=False,
         )  # fmt: skip
-        assert done.returncode == 0, f"{words}\n{done.stdout[-2000:]}\n{done.stderr[-4000:]}"
+        assert done.returncode == 0, f"{typed}\n{done.stdout[-2000:]}\n{done.stderr[-4000:]}"
         assert f"package: {root / 'fewlabel' / '__init__.py'}" in done.stdout
-
-
-def options(values: dict[str, object]) -> list[str]:
-    return [word for key, value in values.items() for word in (f"--{key}", str(value))]
 
 
 def entry_points(bundle: str, root: Path) -> dict[str, list[str]]:
@@ -91,19 +88,19 @@ def strays(root: Path, everything: Path, before: dict[str, int]) -> list[str]:
 
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
-@pytest.mark.parametrize("bundle", BUNDLES)
+@EACH
 def test_every_entry_point_of_an_unpacked_zip_works_from_the_root_folder_without_the_package(
     bundle: str, tmp_path: Path
 ) -> None:
     alone, root = Alone(tmp_path), unpacked(bundle, tmp_path)
     before, slash = tree(tmp_path), sorted(os.listdir("/"))
-    demo = options(tiny(bundle, steps=2, steps_per_epoch=1))
+    demo = words(short(bundle, steps=2, steps_per_epoch=1))
     alone.monai(root, "run", "--config_file", f"{root}/configs/train.json", *demo, first=False)
     scans = f"{root}/eval/phantom/imagesTs"
     segment = ["--config_file", f"{root}/configs/inference.json", "--dataset_dir", scans]
     alone.monai(root, "run", *segment, first=False)
-    for words in entry_points(bundle, root).values():
-        alone.monai(root, *words, first=True)  # these leave the path alone
+    for entry_point in entry_points(bundle, root).values():
+        alone.monai(root, *entry_point, first=True)  # these leave the path alone
     assert len(list((root / "eval" / "segmentations").glob("*.nii.gz"))) == len(list(Path(scans).iterdir()))
     for made in ("models/model.pt", "models/model.ts", "models/model.onnx", "eval/summary.txt"):
         assert (root / made).stat().st_size > 0
@@ -113,7 +110,7 @@ def test_every_entry_point_of_an_unpacked_zip_works_from_the_root_folder_without
 
 def test_an_unpacked_zip_keeps_its_networks_promise_from_the_root_folder_without_the_package(tmp_path: Path) -> None:
     """The quick one of the entry points; which method it is makes no difference to it."""
-    alone, root = Alone(tmp_path), unpacked("supervised", tmp_path)
+    alone, root = Alone(tmp_path), unpacked(BASELINES["slices"], tmp_path)
     before = tree(tmp_path)
-    alone.monai(root, *entry_points("supervised", root)["verify_net_in_out"], first=True)
+    alone.monai(root, *entry_points(BASELINES["slices"], root)["verify_net_in_out"], first=True)
     assert strays(root, tmp_path, before) == []

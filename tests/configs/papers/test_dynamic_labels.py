@@ -13,11 +13,8 @@ import torch
 from monai.bundle import ConfigWorkflow
 
 from fewlabel.engines.loss_weights import as_weights
-from helpers.bundle_runs import ROOT, example, places, tiny, typed, workflow
-
-
-def readme(bundle: str) -> str:
-    return (ROOT / "bundles" / bundle / "docs" / "README.md").read_text()
+from helpers.bundle_runs import example, places, short, typed, workflow
+from helpers.bundles import readme
 
 
 def table(number: int) -> dict[str, list[str]]:
@@ -42,8 +39,8 @@ def training(phantoms: Callable[[str], Path], tmp_path: Path) -> Training:
     """A bundle set up to train on the phantom, with the paper's networks on small patches, and a cell's options."""
 
     def made(bundle: str, cell: str, **more: Any) -> ConfigWorkflow:
-        own = {key: value for key, value in tiny(bundle).items() if not re.search("channels|text|norm", key)}
-        settings = {"dataset_dir": str(phantoms("atrium")), **places(tmp_path), **own, **options(cell), **more}
+        own = {"dataset_dir": str(phantoms("atrium")), **places(tmp_path), **short(bundle)}
+        settings = {**own, **options(cell), **more}
         return workflow(bundle, "train", **settings)
 
     return made

@@ -18,7 +18,10 @@ import torch
 from monai.bundle import ConfigWorkflow
 
 from fewlabel.metrics import agreement
-from helpers.bundle_runs import Trained, classes_of, config, read_json, run, undisturbed, workflow
+from helpers.bundle_runs import Trained, run, undisturbed, words, workflow
+from helpers.bundles import BASELINES, BUNDLES, OFTEN, classes_of, config, has_second_network, has_second_weights
+
+TWO_FILES = [bundle for bundle in BUNDLES if bundle in OFTEN and has_second_weights(bundle)]
 
 
 def segment(trained: Trained, scans: Path, out: Path, **overrides: Any) -> ConfigWorkflow:
@@ -79,7 +82,7 @@ def test_uncertainty_needs_a_second_student_and_bundles_that_have_one_tell_it(
     trained: Trained, scans: Path, tmp_path: Path
 ) -> None:
     file, out = scans / "one.nii.gz", tmp_path / "out"
-    if read_json(config(trained.bundle, "inference"))["second_network_def"] is None:
+    if not has_second_network(trained.bundle):
         with pytest.raises(RuntimeError) as error:
             segment(trained, file, out, uncertainty="true")
         assert "this bundle trains one; leave --uncertainty out" in str(error.value.__cause__)
@@ -98,7 +101,7 @@ def test_uncertainty_needs_a_second_student_and_bundles_that_have_one_tell_it(
     assert row == {"name": "one", "predicted_quality": "" if np.isnan(quality) else f"{quality:.4f}"}
 
 
-@pytest.mark.parametrize("trained", ["mcsc"], indirect=True)
+@pytest.mark.parametrize("trained", TWO_FILES, indirect=True)
 def test_uncertainty_without_the_second_students_weights_says_so(trained: Trained, scans: Path, tmp_path: Path) -> None:
     checkpoint = shutil.copy(trained.checkpoint, tmp_path / "model.pt")
     shutil.copy(trained.checkpoint.with_suffix(".json"), tmp_path)
@@ -115,15 +118,14 @@ def test_uncertainty_without_the_second_students_weights_says_so(trained: Traine
     assert "model_second.pt: no weights of the second student" in str(causes[-1])
 
 
-@pytest.mark.parametrize("trained", ["supervised"], indirect=True)
+@pytest.mark.parametrize("trained", [BASELINES["slices"]], indirect=True)
 def test_a_broken_scan_makes_the_command_fail_after_the_others_are_done(
     trained: Trained, scans: Path, tmp_path: Path
 ) -> None:
     (scans / "broken.nii.gz").write_bytes((scans / "one.nii.gz").read_bytes()[:300])
     options = {"dataset_dir": scans, "checkpoint": trained.checkpoint, "output_dir": tmp_path / "out", "device": "cpu"}
-    words = [word for key, value in options.items() for word in (f"--{key}", str(value))]
-    command = [sys.executable, "-m", "monai.bundle", "run", "--config_file", str(config("supervised", "inference"))]
-    done = subprocess.run([*command, *words], cwd=tmp_path, capture_output=True, text=True, check=False)
+    command = [sys.executable, "-m", "monai.bundle", "run", "--config_file", str(config(trained.bundle, "inference"))]
+    done = subprocess.run([*command, *words(options)], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 1
     assert "Traceback" not in done.stderr
     assert f"  broken: {scans / 'broken.nii.gz'} is truncated, corrupt or no image" in done.stdout

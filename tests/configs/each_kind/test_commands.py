@@ -9,9 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from helpers.bundle_runs import ROOT, tiny, tree
+from helpers.bundle_runs import short, tree, words
+from helpers.bundles import BASELINES
+from helpers.paths import ROOT
 
-BUNDLE = "mcsc"
+BUNDLE = BASELINES["slices"]
 
 
 @pytest.mark.parametrize(
@@ -32,9 +34,7 @@ def test_the_demo_runs_from_any_directory_and_writes_into_its_bundle_only(place:
         "elsewhere": (tmp_path / "elsewhere", str(copy / "configs" / "train.json")),
     }[place]
     before = tree(tmp_path)
-    options = [
-        word for key, value in tiny(BUNDLE, steps=1, steps_per_epoch=1).items() for word in (f"--{key}", str(value))
-    ]
+    options = words(short(BUNDLE, steps=1, steps_per_epoch=1))
     done = subprocess.run(
         [sys.executable, "-m", "monai.bundle", "run", "--config_file", file, *options],
         cwd=folder,

@@ -7,7 +7,11 @@ from typing import NoReturn
 import pytest
 
 from fewlabel.bundle import export_bundle, pack_bundle
-from helpers.bundle_runs import ROOT, places, run, tiny
+from helpers.bundle_runs import places, run, tiny
+from helpers.bundles import BASELINES
+from helpers.paths import ROOT
+
+BUNDLE = BASELINES["slices"]
 
 
 @pytest.fixture
@@ -24,16 +28,16 @@ def _no_network(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.usefixtures("_no_network")
 def test_training_evaluation_inference_export_and_packing_open_no_connection(phantom: Path, tmp_path: Path) -> None:
     own = places(tmp_path)
-    settings = tiny("supervised", steps=2, steps_per_epoch=1)
-    run("supervised", "train", dataset_dir=str(phantom), **own, **settings)
-    run("supervised", "train", "evaluate", dataset_dir=str(phantom), **own, **settings)
+    settings = tiny(BUNDLE, steps=2, steps_per_epoch=1)
+    run(BUNDLE, "train", dataset_dir=str(phantom), **own, **settings)
+    run(BUNDLE, "train", "evaluate", dataset_dir=str(phantom), **own, **settings)
     checkpoint = tmp_path / "models" / "model.pt"
     run(
-        "supervised", "inference",
+        BUNDLE, "inference",
         dataset_dir=str(phantom), checkpoint=str(checkpoint), output_dir=str(tmp_path / "segmentations"),
     )  # fmt: skip
-    export_bundle(ROOT / "bundles" / "supervised", "onnx", tmp_path / "model.onnx", checkpoint=checkpoint)
-    archive = pack_bundle(ROOT / "bundles" / "supervised", tmp_path / "dist", weights=False)
+    export_bundle(ROOT / "bundles" / BUNDLE, "onnx", tmp_path / "model.onnx", checkpoint=checkpoint)
+    archive = pack_bundle(ROOT / "bundles" / BUNDLE, tmp_path / "dist", weights=False)
     assert archive.is_file()
     assert (tmp_path / "eval" / "report.html").is_file()
     assert len(list((tmp_path / "segmentations").glob("*.nii.gz"))) == 1

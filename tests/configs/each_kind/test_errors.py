@@ -18,10 +18,11 @@ import pytest
 import torch
 
 from fewlabel.networks import UNet
-from helpers.bundle_runs import Trained, config, places, tiny, undisturbed, workflow
+from helpers.bundle_runs import Trained, places, tiny, undisturbed, workflow
+from helpers.bundles import BASELINES, config
 
-# the stanzas that meet a user's data are the same in all bundles, see test_bundle_stanzas
-BUNDLE = "supervised"
+# the stanzas that meet a user's data are the same in all bundles, see test_shared_stanzas
+BUNDLE = BASELINES["slices"]
 
 
 @pytest.fixture

@@ -1,3 +1,5 @@
+"""Each bundle's method trains: its terms, its networks, one short training; what hosts do with the result."""
+
 from __future__ import annotations
 
 import json
@@ -10,19 +12,12 @@ import nibabel as nib
 import numpy as np
 import pytest
 import torch
-from monai.bundle import ConfigWorkflow, ckpt_export, verify_net_in_out
+from monai.bundle import ConfigParser, ConfigWorkflow, ckpt_export, verify_net_in_out
 
 from helpers.bundle_runs import (
-    BUNDLES,
-    OFTEN_RUN,
-    ROOT,
     Trained,
-    classes_of,
-    config,
     example,
-    phantom_of,
     places,
-    read_json,
     run,
     tiny,
     tree,
@@ -30,11 +25,10 @@ from helpers.bundle_runs import (
     workflow,
     working_in,
 )
+from helpers.bundles import BUNDLES, EACH, OFTEN_RUN, classes_of, config, phantom_of, read_json
+from helpers.paths import ROOT
 
-
-@pytest.fixture(params=BUNDLES)
-def bundle(request: pytest.FixtureRequest) -> str:
-    return request.param
+EACH_TRAINED = pytest.mark.parametrize("trained", BUNDLES, indirect=True)
 
 
 def history(folder: Path) -> list[dict[str, Any]]:
@@ -47,12 +41,12 @@ def items(folder: Path, volumes: int) -> list[dict[str, str]]:
     return [{"image": str(image), "label": str(folder / "labelsTr" / image.name)} for image in images]
 
 
-def test_the_supervised_loss_falls(trained: Trained) -> None:
-    first, last = (
-        sum(value for name, value in epoch["terms"].items() if name.startswith("supervised"))
-        for epoch in history(trained.folder)
-    )
-    assert last < first
+@EACH_TRAINED
+def test_a_short_training_lowers_the_supervised_loss_and_tells_every_term(trained: Trained) -> None:
+    first, last = (epoch["terms"] for epoch in history(trained.folder))
+    assert first.keys() == last.keys() == trained.workflow.parser.get_parsed_content("weights").keys()
+    falls = [sum(value for name, value in terms.items() if name.startswith("supervised")) for terms in (first, last)]
+    assert falls[1] < falls[0]
 
 
 def test_training_leaves_weights_scores_and_a_report(trained: Trained) -> None:
@@ -119,6 +113,7 @@ def test_evaluation_and_inference_give_the_same_segmentation(
     )
 
 
+@EACH_TRAINED
 def test_the_network_keeps_what_the_metadata_promises(trained: Trained) -> None:
     metadata, inference = str(config(trained.bundle, "metadata")), str(config(trained.bundle, "inference"))
     for checkpoint in (trained.checkpoint, "no_weights_yet.pt"):
@@ -151,43 +146,49 @@ def test_the_exported_network_computes_the_same(trained: Trained, tmp_path: Path
         torch.testing.assert_close(exported(image), network.eval()(image))
 
 
-def test_without_a_dataset_the_phantom_is_drawn_and_the_demo_is_set_up(tmp_path: Path) -> None:
-    # which settings apply is decided alike in all bundles, see test_bundle_configs
-    made = workflow("supervised", "train", **places(tmp_path))
-    made.initialize()
-    parser = made.parser
-    assert parser.get_parsed_content("settings") == parser.get_parsed_content("demo")
-    cohort = parser.get_parsed_content("cohort")
-    assert cohort.demo_dir == (tmp_path / "eval" / "phantom").resolve()
-    assert [len(part) for part in (cohort.labeled, cohort.cohort.unlabeled, cohort.validation)] == [3, 13, 4]
+@EACH
+def test_the_papers_optimizer_takes_every_parameter_at_the_papers_rates(bundle: str) -> None:
+    train = read_json(config(bundle, "train"))
+    own = {key: value for key, value in train["paper"].items() if key == "optimizer" or key.startswith("lr_")}
+    parser = workflow(bundle, "train", settings=train["demo"] | own, device="cpu", labels={0: "a", 1: "b"}).parser
+    optimizer, method = (parser.get_parsed_content(name) for name in ("optimizer", "method"))
+    assert f"torch.optim.{type(optimizer).__name__}" == own["optimizer"]["_target_"]
+    rates = {group["name"]: group["lr"] for group in optimizer.param_groups}
+    assert rates == parser.get_parsed_content("learning_rates")
+    assert set(rates.values()) <= {value for key, value in own.items() if key.startswith("lr_")}
+    held = sorted(id(parameter) for group in optimizer.param_groups for parameter in group["params"])
+    assert held == sorted(id(parameter) for parameter in method.parameters() if parameter.requires_grad)
 
 
-@pytest.mark.parametrize("place", ["the repository", "the bundle", "elsewhere"])
-def test_a_bundle_finds_itself_from(bundle: str, place: str, tmp_path: Path) -> None:
+@EACH
+def test_the_schedule_ends_with_the_trainers_epochs_whoever_sets_them(bundle: str) -> None:
+    parser = ConfigParser()
+    parser.read_config(config(bundle, "train"))
+    parser["settings"] = dict(parser["demo"])  # without a look at any data
+    per_epoch = parser["demo"]["steps_per_epoch"]
+    assert parser.get_parsed_content("lr_scheduler#total_steps") == parser["demo"]["steps"]
+    parser.parse(reset=True)
+    parser["train"]["trainer"]["max_epochs"] = 7
+    parser.parse(reset=True)
+    assert parser.get_parsed_content("lr_scheduler#total_steps") == 7 * per_epoch
+
+
+@EACH
+def test_a_bundle_finds_itself_from_anywhere(bundle: str, tmp_path: Path) -> None:
     copy = tmp_path / "repository" / "bundles" / bundle
     shutil.copytree(ROOT / "bundles" / bundle / "configs", copy / "configs")
     (tmp_path / "elsewhere").mkdir()
-    folder, named = {
-        "the repository": (tmp_path / "repository", Path("bundles") / bundle),
-        "the bundle": (copy, Path()),
-        "elsewhere": (tmp_path / "elsewhere", copy),
-    }[place]
-    file = str(named / "configs" / "train.json")
-    with working_in(folder), undisturbed():
-        made = ConfigWorkflow(file, logging_file=False, run=["@bundle_root", "@output_dir", "@ckpt_dir"])
-        made.initialize()
-        found = made.run()
-    root = str(copy.resolve())
-    assert found == [root, f"{root}/eval", f"{root}/models"]
-    assert tree(tmp_path).keys() == {str(path.relative_to(tmp_path)) for path in (copy / "configs").iterdir()}
-
-
-def test_the_device_may_be_given_as_a_word(bundle: str, phantom: Path, tmp_path: Path) -> None:
-    made = workflow(
-        bundle, "train", device="cpu", dataset_dir=str(phantom), labeled_cases=1, **places(tmp_path), **tiny(bundle)
-    )
-    made.initialize()
-    assert made.parser.get_parsed_content("train#dataloader").pin_memory is False
+    for folder, named in (
+        (tmp_path / "repository", Path("bundles") / bundle), (copy, Path()), (tmp_path / "elsewhere", copy)
+    ):  # fmt: skip
+        file = str(named / "configs" / "train.json")
+        with working_in(folder), undisturbed():
+            made = ConfigWorkflow(file, logging_file=False, run=["@bundle_root", "@output_dir", "@ckpt_dir"])
+            made.initialize()
+            found = made.run()
+        root = str(copy.resolve())
+        assert found == [root, f"{root}/eval", f"{root}/models"]
+        assert tree(tmp_path).keys() == {str(path.relative_to(tmp_path)) for path in (copy / "configs").iterdir()}
 
 
 def test_monai_label_trains_its_own_scans_with_the_papers_settings(
@@ -225,7 +226,7 @@ def test_monai_label_trains_its_own_scans_with_the_papers_settings(
     assert history(root)[0]["learning_rates"][0] == pytest.approx(0, abs=1e-12)
 
 
-@pytest.mark.parametrize("bundle", OFTEN_RUN, indirect=True)
+@pytest.mark.parametrize("bundle", OFTEN_RUN)
 @pytest.mark.parametrize(("labeled", "unlabeled"), [(4, 0), (1, 1)])
 def test_all_scans_labeled_or_one_of_each_is_enough(
     bundle: str, labeled: int, unlabeled: int, phantom: Path, tmp_path: Path
@@ -244,21 +245,3 @@ def test_all_scans_labeled_or_one_of_each_is_enough(
     assert len(made.parser.get_parsed_content("train#dataset").data) == labeled
     assert len(made.parser.get_parsed_content("train#unlabeled_dataset").data) == unlabeled
     assert len(history(tmp_path)) == 2
-
-
-def test_the_networks_of_cross_teaching_have_the_published_sizes() -> None:
-    parser = workflow("cts", "train", **{"settings": {"size": 224, "norm": "batch"}}).parser
-    for name, expected in (("network_def", 1_813_764), ("transformer_def", 27_168_420)):
-        network = parser.get_parsed_content(name)
-        assert sum(parameter.numel() for parameter in network.parameters()) == expected
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize(("cases", "slices"), [(1, 32), (3, 68), (7, 136)])
-def test_the_first_patients_of_acdc_have_the_published_number_of_slices(
-    cases: int, slices: int, real_acdc: Path, tmp_path: Path
-) -> None:
-    made = workflow("supervised", "train", dataset_dir=str(real_acdc), labeled_cases=cases, **places(tmp_path))
-    made.initialize()
-    assert len(made.parser.get_parsed_content("train#dataset")) == slices
-    assert made.parser.get_parsed_content("settings") == made.parser.get_parsed_content("paper")

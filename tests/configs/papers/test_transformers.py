@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from fewlabel.networks import CSUNet
-from helpers.bundle_runs import BUNDLES, config, read_json, workflow
+from helpers.bundle_runs import workflow
+from helpers.bundles import BUNDLES, config, read_json
 
 WITH_TRANSFORMER = [bundle for bundle in BUNDLES if "transformer_def" in read_json(config(bundle, "train"))]
 
@@ -28,3 +29,10 @@ def test_cs_unet_takes_the_place_of_swin_unet_by_one_override(bundle: str) -> No
     }
     sum(method(batch, 0.5).values()).backward()
     assert all(p.grad is not None for p in method.transformer.parameters())
+
+
+def test_the_networks_of_cross_teaching_have_the_published_sizes() -> None:
+    parser = workflow("cts", "train", **{"settings": {"size": 224, "norm": "batch"}}).parser
+    for name, expected in (("network_def", 1_813_764), ("transformer_def", 27_168_420)):
+        network = parser.get_parsed_content(name)
+        assert sum(parameter.numel() for parameter in network.parameters()) == expected
