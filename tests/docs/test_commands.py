@@ -118,7 +118,7 @@ def test_a_documented_run_passes_the_check_of_its_command_line(
     monkeypatch.setattr(sys, "argv", [monai.bundle.__file__.replace("__init__", "__main__"), *words])
     check_command_line()
     monkeypatch.setattr(sys, "argv", [*sys.argv, "--datasets_dir", "/data/acdc"])
-    with pytest.raises(ValueError, match="--datasets_dir is no setting .* nearest is --dataset_dir;"):
+    with pytest.raises(ValueError, match=r"--datasets_dir is no setting .* nearest is --dataset_dir;"):
         check_command_line()
 
 

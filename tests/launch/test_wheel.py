@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from helpers.bundle_runs import BUNDLES
+from helpers.bundles import BUNDLES
 from helpers.paths import ROOT, environment
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
