@@ -146,7 +146,7 @@ def _read_h5(paths: tuple[Path, ...]) -> Scan:
     try:
         import h5py
     except ImportError as error:
-        raise ImportError("h5 files need h5py: pip install 'fewlabel[formats]'") from error
+        raise ImportError("h5 files need h5py: pip install '.[formats]' in a checkout of fewlabel") from error
     arrays: dict[str, list[NDArray[Any]]] = {"image": [], "label": []}
     for path in paths:
         with h5py.File(path, "r") as file:

@@ -67,7 +67,7 @@ def load_pretrained_swin(network: nn.Module, path_or_name: str | Path) -> Pretra
     Args:
         network: the :class:`SwinUnet` to fill, in place; untouched if an error is raised.
         path_or_name: a file (.safetensors, or one that torch.load reads), a folder with model.safetensors or
-            pytorch_model.bin, or a hub id ("owner/name"; needs ``pip install fewlabel[pretrained]``).
+            pytorch_model.bin, or a hub id ("owner/name"; needs ``pip install '.[pretrained]'`` in a checkout).
 
     Returns:
         What was loaded and what was not; also logged.
@@ -146,7 +146,8 @@ def _download(name: str) -> Path:
         from huggingface_hub.errors import EntryNotFoundError, HfHubHTTPError
     except ImportError as error:
         raise FileNotFoundError(
-            f"There is no file or folder {name}, and to fetch it as a hub id needs `pip install fewlabel[pretrained]`."
+            f"There is no file or folder {name}, and to fetch it as a hub id needs `pip install '.[pretrained]'` "
+            "in a checkout of fewlabel."
         ) from error
     problem: Exception | None = None
     for file in _FOLDER_FILES:
@@ -170,7 +171,7 @@ def _read(file: Path) -> dict[str, Tensor]:
         try:
             import safetensors.torch
         except ImportError as error:
-            raise ValueError(f"Reading {file} needs `pip install fewlabel[pretrained]`.") from error
+            raise ValueError(f"Reading {file} needs `pip install '.[pretrained]'` in a checkout.") from error
         try:
             loaded = safetensors.torch.load_file(file)
         except safetensors.SafetensorError as error:
