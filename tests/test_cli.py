@@ -71,3 +71,40 @@ def test_the_package_runs_as_a_module_and_help_imports_no_framework():
     assert done.returncode == 0
     assert "False False" in done.stdout
     assert "labeled_cases" in done.stdout + done.stderr
+
+
+@pytest.mark.parametrize(
+    "words", [["train", "--help"], ["evaluate", "mcsc", "--help"], ["segment", "-h"], ["where", "mcsc"]]
+)
+def test_help_and_the_search_for_a_bundle_import_no_framework(words):
+    program = "\n".join(
+        [
+            "import sys",
+            "from fewlabel.cli import main",
+            f"main({words!r})",
+            "print('torch' in sys.modules, 'monai' in sys.modules)",
+        ]
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True)
+    *said, imported = done.stdout.splitlines()
+    assert imported == "False False"
+    assert f"    fewlabel {words[0]} mcsc --dataset_dir /data/" in "\n".join(said) or said[0].endswith("mcsc")
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["train"], "fewlabel train needs a bundle first, one of "),
+        (["evaluate", "no_such_bundle"], "no_such_bundle: no such bundle; the known ones are "),
+        (["train", "mcsc", "--with", "large"], "mcsc has multi_gpu_train, small; name one of them"),
+        (["segment", "mcsc", "--dataset_dir", "my", "scans"], "'scans' follows no option"),
+        (["copy", "mcsc", "/dev/null"], "can't write the copy"),
+        (["where", "2024_02_02"], "2024_02_02: no such bundle"),
+    ],
+)
+def test_a_bundle_or_option_that_is_not_there_is_one_line_and_exits_with_2(words, message, capsys):
+    with pytest.raises(SystemExit, match="2"):
+        main(words)
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("fewlabel: error: ")
+    assert message in line

@@ -2,8 +2,93 @@
 
 from __future__ import annotations
 
+import inspect
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+
+
+def train(*words: str) -> list[str]:
+    """Train a bundle on a dataset, or on the bundle's own synthetic scans when none is named.
+
+    fewlabel train BUNDLE [--with OVERLAY[,OVERLAY...]] [--KEY VALUE ...]
+
+        fewlabel train mcsc --dataset_dir /data/acdc --labeled_cases 7 --with small
+
+    BUNDLE is a bundle's name, or its folder. --with adds overlays of train.json: names of the bundle's own, such as
+    small or multi_gpu_train, or files, such as plan.json. Every other option sets a key of the config, # between its
+    levels: --paper#steps 10000. The same in the long form:
+
+        python -m monai.bundle run --config_file "['.../configs/train.json','.../configs/small.json']" --KEY VALUE ...
+
+    Results are in eval/ and weights in models/ of the bundle's folder; of an installed bundle, in a folder of its name
+    in the working directory. Exits as the long form does, and with 2 when there is no such bundle or overlay.
+    """
+    from fewlabel.launch import long_form
+
+    return long_form("train", words)
+
+
+def evaluate(*words: str) -> list[str]:
+    """Score the weights of a training run again, on the test cases where there are some.
+
+    fewlabel evaluate BUNDLE [--with OVERLAY[,OVERLAY...]] [--KEY VALUE ...]
+
+        fewlabel evaluate mcsc --dataset_dir /data/acdc --labeled_cases 7 --with small --split validation
+
+    Give the options of the training run: BUNDLE, --with and keys are those of fewlabel train. The same in the long
+    form:
+
+        python -m monai.bundle run --config_file "['.../train.json','.../small.json','.../evaluate.json']" ...
+
+    Exits as the long form does, and with 2 when there is no such bundle or overlay.
+    """
+    from fewlabel.launch import long_form
+
+    return long_form("evaluate", words)
+
+
+def segment(*words: str) -> list[str]:
+    """Segment scans with the weights of a training run; a second run does what is left.
+
+    fewlabel segment BUNDLE --dataset_dir SCANS [--output_dir FOLDER] [--checkpoint FILE] [--KEY VALUE ...]
+
+        fewlabel segment mcsc --dataset_dir /data/new_scans --output_dir /data/segmentations
+
+    BUNDLE is a bundle's name, or its folder; the weights are models/model.pt of the folder that fewlabel train wrote
+    to. Every option sets a key of inference.json. The same in the long form:
+
+        python -m monai.bundle run --config_file .../configs/inference.json --dataset_dir /data/new_scans ...
+
+    Exits as the long form does: with 1 when a scan failed; and with 2 when there is no such bundle.
+    """
+    from fewlabel.launch import long_form
+
+    return long_form("segment", words)
+
+
+def copy(bundle: str, directory: str) -> None:
+    """Copy a bundle's configs, docs and license to where they can be changed; the copy runs by itself.
+
+    Args:
+        bundle: The bundle's name or folder.
+        directory: Where the copy is made, as a folder of the bundle's name; one that is there is refused.
+
+    """
+    from fewlabel.launch import copy_bundle
+
+    print(copy_bundle(bundle, directory))
+
+
+def where(bundle: str) -> None:
+    """Print the folder of a bundle, whose configs/ are what the long form runs.
+
+    Args:
+        bundle: The bundle's name or folder.
+
+    """
+    from fewlabel.launch import bundle_folder
+
+    print(bundle_folder(bundle).resolve())
 
 
 def check(directory: str, labeled_cases: int | None = None, seed: int = 0) -> None:
@@ -187,7 +272,12 @@ def _truth(name: str, value: bool | str) -> bool:
     return known[str(value).lower()]
 
 
-COMMANDS = {
+COMMANDS: dict[str, Callable[..., object]] = {
+    "train": train,
+    "evaluate": evaluate,
+    "segment": segment,
+    "copy": copy,
+    "where": where,
     "check": check,
     "configs": configs,
     "embed": embed,
@@ -200,12 +290,33 @@ COMMANDS = {
 }
 
 
+# Their words go to MONAI as they were typed, past our own Fire.
+HANDED_OVER = {"train": train, "evaluate": evaluate, "segment": segment}
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line; what a user got wrong is one line on stderr and the exit code 2."""
-    import fire
-
+    words = sys.argv[1:] if arguments is None else list(arguments)
     try:
-        fire.Fire(COMMANDS, command=None if arguments is None else list(arguments), name="fewlabel")
+        if not words or words[0] not in HANDED_OVER:
+            _run(words)
+            return
+        command = HANDED_OVER[words[0]]
+        if {"--help", "-h"} & set(words):
+            print(inspect.getdoc(command))
+            return
+        long_form = command(*words[1:])
     except (ValueError, OSError, ImportError) as error:
         print(f"fewlabel: error: {error}", file=sys.stderr)
         raise SystemExit(2) from None
+    from fewlabel.launch import hand_over
+
+    hand_over(long_form)
+
+
+def _run(words: list[str]) -> None:
+    import fire
+
+    for command in (copy, where):  # a folder called 2024_02_02 is no number
+        fire.decorators.SetParseFn(str)(command)
+    fire.Fire(COMMANDS, command=words, name="fewlabel")
