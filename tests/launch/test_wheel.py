@@ -121,8 +121,8 @@ def test_a_copy_runs_by_itself_and_paths_arrive_as_typed(site: Path, tmp_path: P
 
 
 def test_a_run_that_fails_exits_as_the_long_form_does(site: Path, tmp_path: Path) -> None:
-    config = fewlabel(site, tmp_path, "where", "mcsc") + "/configs/inference.json"
-    short = run(site, tmp_path, "-m", "fewlabel", "segment", "mcsc", "--dataset_dir", "2024_02_02")
+    config = fewlabel(site, tmp_path, "where", "mcsc") + "/configs/train.json"
+    short = run(site, tmp_path, "-m", "fewlabel", "train", "mcsc", "--dataset_dir", "2024_02_02")
     long = run(site, tmp_path, "-m", "monai.bundle", "run", "--config_file", config, "--dataset_dir", "'2024_02_02'")
     assert short.returncode == long.returncode == 1
     assert short.stderr.splitlines()[-1] == long.stderr.splitlines()[-1]
