@@ -11,6 +11,7 @@ from typing import Any
 
 from fewlabel.data.public.preparation import Preparation, same_path
 from fewlabel.data.public.source_files import Sources
+from fewlabel.listing import first_few
 
 NUM_VALIDATION = 4
 
@@ -78,7 +79,7 @@ def prepare_published(
     listed = [name for names in lists.values() for name in names]
     _check_missing(raw, [name for name in listed if name not in sources], splits, allow_missing, report)
     if extra := sorted(set(sources) - set(listed)):
-        report(f"left out, since the published lists do not name them: {', '.join(extra)}")
+        report(f"left out, since the published lists do not name them: {first_few(extra)}")
     preparation = Preparation(out, published.name, raw, facts, report)
     names = [name for part in splits.values() for name in part]
     preparation.check_only(set(names))
@@ -103,10 +104,10 @@ def _check_missing(
 ) -> None:
     if missing and not allowed:
         raise FileNotFoundError(
-            f"{raw} lacks {len(missing)} scans of the published lists: {', '.join(missing)}. "
+            f"{raw} lacks {len(missing)} scans of the published lists: {first_few(missing)}. "
             "Complete the download, or prepare what is there with --allow_missing true"
         )
     if not splits["labeled"]:
         raise FileNotFoundError(f"{raw} holds no training scan of the published lists")
     if missing:
-        report(f"missing, allowed: {', '.join(missing)}")
+        report(f"missing, allowed: {first_few(missing)}")
