@@ -90,7 +90,7 @@ def require_labels(path: Path, values: Collection[float], named: int, picture: b
     found = sorted(values)
     if any(value != int(value) for value in found):
         raise ValueError(
-            f"{path} holds {first_few(found)}, but labels are whole numbers: it was resampled with interpolation, or is "
+            f"{path} holds {first_few(found)}, but labels are whole numbers: it was resampled with interpolation or is "
             "no label map"
         )
     whole = [int(value) for value in found]

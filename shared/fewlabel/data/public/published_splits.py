@@ -18,27 +18,44 @@ NUM_VALIDATION = 4
 
 @dataclass(frozen=True)
 class Published:
-    """What a public dataset is; ``split`` is the file of its published lists."""
+    """What a public dataset is.
+
+    Args:
+        name: its name.
+        description: what it shows.
+        labels: the labels' values by name.
+        modality: the image's kind.
+        split: the file of its published lists.
+        part: the key of the lists in it, when the file holds several.
+        num_validation: how many scans at the end of the training list are for validation.
+
+    """
 
     name: str
     description: str
     labels: dict[str, int]
     modality: str
     split: str
+    part: str = ""
+    num_validation: int = NUM_VALIDATION
 
     def splits(self) -> dict[str, list[str]]:
-        """The scans in published order: ``labeled``, ``validation`` (the last four for training) and ``test``.
+        """The scans in published order: ``labeled``, ``validation`` (the last for training) and ``test``.
 
         >>> from fewlabel.data.public.left_atrium import LEFT_ATRIUM
         >>> {part: len(names) for part, names in LEFT_ATRIUM.splits().items()}
         {'labeled': 76, 'unlabeled': 0, 'validation': 4, 'test': 20}
         """
         lists = json.loads((resources.files("fewlabel.data.public") / "splits" / self.split).read_text())
+        lists = lists[self.part] if self.part else lists
         training: list[str] = lists["training"]
+        labeled = len(training) - self.num_validation
+        if not 0 < labeled <= len(training):
+            raise ValueError(f"validation is {self.num_validation}, but it must be 0 to {len(training) - 1} scans")
         return {
-            "labeled": training[:-NUM_VALIDATION],
+            "labeled": training[:labeled],
             "unlabeled": [],
-            "validation": training[-NUM_VALIDATION:],
+            "validation": training[labeled:],
             "test": lists["test"],
         }
 
