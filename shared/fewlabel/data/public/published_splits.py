@@ -16,6 +16,12 @@ from fewlabel.listing import first_few
 NUM_VALIDATION = 4
 
 
+def published_lists(file: str) -> dict[str, Any]:
+    """The content of a file in ``splits``."""
+    lists: dict[str, Any] = json.loads((resources.files("fewlabel.data.public") / "splits" / file).read_text())
+    return lists
+
+
 @dataclass(frozen=True)
 class Published:
     """What a public dataset is.
@@ -46,7 +52,7 @@ class Published:
         >>> {part: len(names) for part, names in LEFT_ATRIUM.splits().items()}
         {'labeled': 76, 'unlabeled': 0, 'validation': 4, 'test': 20}
         """
-        lists = json.loads((resources.files("fewlabel.data.public") / "splits" / self.split).read_text())
+        lists = published_lists(self.split)
         lists = lists[self.part] if self.part else lists
         training: list[str] = lists["training"]
         labeled = len(training) - self.num_validation

@@ -45,8 +45,8 @@ def renumber(label: NDArray[np.generic], names: tuple[str, ...], wanted: tuple[s
 def check_numbering(sources: Sources, numbering: str, scans: int = 3) -> None:
     """Make sure that TransUNet-like files are numbered as stated, by the sizes of the organs.
 
-    Of eight organs, label 2 is the gallbladder for TransUNet and the right kidney in the challenge's order; label 4 is the
-    other one. A kidney is several times larger than a gallbladder. The first scans are read for this.
+    Of eight organs, label 2 is the gallbladder for TransUNet and the right kidney in the challenge's order; label 4 is
+    the other one. A kidney is several times larger than a gallbladder. The first scans are read for this.
 
     Raises:
         ValueError: it is another numbering, or a scan cannot be read.
@@ -69,6 +69,6 @@ def check_numbering(sources: Sources, numbering: str, scans: int = 3) -> None:
             else "there are labels above 8"
         )
         raise ValueError(
-            f"{', '.join(list(sources)[:scans])} are not numbered as --numbering {numbering} says: {why}. Their order is "
-            f"{', '.join(NUMBERINGS[seen][1:])}: say so with --numbering {seen}"
+            f"{', '.join(list(sources)[:scans])} are not numbered as --numbering {numbering} says: {why}. Their order "
+            f"is {', '.join(NUMBERINGS[seen][1:])}: say so with --numbering {seen}"
         )
