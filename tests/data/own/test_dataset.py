@@ -71,6 +71,18 @@ def test_two_patterns_match_names_that_differ(folders: Folders) -> None:
     assert "1 files left out, the pattern matches none of these images: overview.nii.gz" in folders.lines
 
 
+def test_one_folder_of_both_kinds_needs_two_patterns(folders: Folders) -> None:
+    folders.scan("a_img.nii.gz")
+    folders.mask("a_seg.nii.gz")
+    (folders.labels / "a_seg.nii.gz").rename(folders.images / "a_seg.nii.gz")
+    with pytest.raises(ValueError, match=r"images and label maps are both in .*--label_pattern"):
+        prepare_folders(folders.images, folders.images, folders.out)
+    out = prepare_folders(
+        folders.images, folders.images, folders.out, pattern="(?P<name>.+)_img", label_pattern="(?P<name>.+)_seg"
+    )
+    assert [path.name for path in (out / "labelsTr").iterdir()] == ["a.nii.gz"]
+
+
 def test_a_table_of_pairs_matches_anything(folders: Folders, tmp_path: Path) -> None:
     folders.scan("x.nii.gz")
     folders.scan("y.nii.gz")

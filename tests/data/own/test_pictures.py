@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from fewlabel.cli import main
 from fewlabel.data.checks.dataset import check
 from fewlabel.data.own.dataset import prepare_folders
 from helpers.own_folders import RANDOM, Folders
@@ -70,6 +71,20 @@ def test_colors_become_labels_by_an_explicit_mapping(folders: Folders) -> None:
     indices = colored(folders)
     folders.prepare(mapping="#000000:0,#ff0000:1,#FFFFFF:2")
     np.testing.assert_array_equal(folders.stored("labels", "a")[..., 0], indices.T)
+
+
+@pytest.mark.parametrize("mapping", ["#000000:0,#ff0000:1,#ffffff:2", "0: 0, #ff0000: 1, 255: 2"])
+def test_colors_arrive_from_the_command_line(mapping: str, folders: Folders) -> None:
+    indices = colored(folders)
+    main(["prepare", "folders", *map(str, (folders.images, folders.labels, folders.out)), "--mapping", mapping])
+    np.testing.assert_array_equal(folders.stored("labels", "a")[..., 0], indices.T)
+
+
+def test_gray_levels_arrive_from_the_command_line_as_a_dictionary_too(folders: Folders) -> None:
+    folders.picture("a.png")
+    mask = folders.drawn("a.png")
+    main(["prepare", "folders", *map(str, (folders.images, folders.labels, folders.out)), "--mapping", "{0:0, 255:1}"])
+    np.testing.assert_array_equal(folders.stored("labels", "a")[..., 0], mask.T // 255)
 
 
 def test_colors_without_a_mapping_are_refused_with_one_that_fits(folders: Folders) -> None:

@@ -48,13 +48,18 @@ def match(images: Path, labels: Path, pattern: str = "", label_pattern: str = ""
 
     Raises:
         FileNotFoundError: a folder is missing or empty, or the table names a file that does not exist.
-        ValueError: nothing matches, or names are ambiguous.
+        ValueError: nothing matches, names are ambiguous, or one folder holds both kinds and nothing tells them apart.
 
     """
     if pairs and (pattern or label_pattern):
         raise ValueError("--pairs and --pattern say the same: give one of them")
     if label_pattern and not pattern:
         raise ValueError("--label_pattern needs --pattern: say what the images' names mean too")
+    if images.resolve() == labels.resolve() and not (label_pattern or pairs):
+        raise ValueError(
+            f"images and label maps are both in {images}: tell them apart with --pattern and --label_pattern, or with "
+            "--pairs"
+        )
     found = _listed(images, labels, Path(pairs)) if pairs else _named_alike(images, labels, pattern, label_pattern)
     if not any(label for _, label in found.pairs):
         raise ValueError(

@@ -26,7 +26,7 @@ def parse_mapping(text: str) -> dict[int, int]:
     {0: 0, 255: 1}
     """
     mapping: dict[int, int] = {}
-    for entry in filter(None, re.split(r"[,\s]+", text.strip(" {}"))):
+    for entry in filter(None, re.sub(r"[\s{}'\"]", "", text).split(",")):
         value, _, label = entry.rpartition(":")
         if not label.isdecimal() or int(label) > 255 or not (value.isdecimal() or _COLOR.fullmatch(value)):
             raise ValueError(
