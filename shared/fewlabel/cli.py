@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import sys
 from collections.abc import Callable, Sequence
+from typing import Any
 
 from fewlabel.launch.commands import evaluate, segment, train
 
@@ -68,34 +69,27 @@ def phantom(kind: str, directory: str, cases: int = 24, seed: int = 0) -> None:
     print(write_phantom(str(directory), str(kind), cases, seed))
 
 
-def prepare(
-    dataset: str, raw: str, out: str, allow_missing: bool | str = False, margin: int | str | None = None
-) -> None:
-    """Turn the download of a public dataset into our layout, with the published splits; a second run continues.
+def prepare(dataset: str, *paths: str, **options: Any) -> None:
+    """Turn a public dataset's download, or two folders of your own, into our layout.
+
+    `prepare acdc|la|pancreas|synapse RAW OUT` gives the published splits, and a second run continues;
+    `prepare folders IMAGES LABELS OUT` matches scans or pictures with label maps.
+
+    Options: --allow_missing true prepares what is there although the published splits name more. Of la and pancreas:
+    --margin, the voxels to keep around the label's box, or none. Of synapse: --organs, --split, --numbering and
+    --validation choose one of the ways in which it is used. Of folders: --pattern, --label_pattern and --pairs say what
+    belongs together, --names and --mapping what the labels are, --spacing and --links how they are written. The page on
+    data explains each.
 
     Args:
-        dataset: Which one: acdc, la (left atrium) or pancreas.
-        raw: The unpacked download.
-        out: The new dataset's folder.
-        allow_missing: Prepare what is there although the published splits name more.
-        margin: Of la and pancreas: voxels to keep around the label's box; none for whole scans.
+        dataset: What to prepare: acdc, folders, la (left atrium), pancreas or synapse.
+        paths: The unpacked download, or the folders of images and of label maps; then the new dataset's folder.
+        options: See above; an unknown one is answered with those that there are.
 
     """
-    from fewlabel.data.public.acdc import prepare_acdc
-    from fewlabel.data.public.left_atrium import prepare_la
-    from fewlabel.data.public.pancreas import prepare_pancreas
+    from fewlabel.data.preparations import run_preparation
 
-    cropping = {"la": prepare_la, "pancreas": prepare_pancreas}
-    missing = _truth("allow_missing", allow_missing)
-    if dataset in cropping:
-        region = {} if margin is None else {"margin": None if margin == "none" else margin}
-        cropping[dataset](str(raw), str(out), allow_missing=missing, **region)  # type: ignore[arg-type]
-    elif dataset == "acdc" and margin is None:
-        prepare_acdc(str(raw), str(out), allow_missing=missing)
-    elif dataset == "acdc":
-        raise ValueError("margin is for la and pancreas: scans of acdc are kept whole")
-    else:
-        raise ValueError(f"dataset is {dataset!r}, but the known ones are acdc, {', '.join(sorted(cropping))}")
+    run_preparation(str(dataset), [str(path) for path in paths], options)
 
 
 def pack(

@@ -11,6 +11,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from fewlabel.listing import first_few
 from fewlabel.networks.swin.weight_names import rename_swin
 
 logger = logging.getLogger(__name__)
@@ -52,8 +53,8 @@ class PretrainedReport:
             f"{self.source} ({self.scheme} names): {len(self.encoder)} encoder weights loaded, {len(self.decoder)} "
             f"copied into the decoder, {len(self.unused)} of the file unused."
         ]
-        lines += [f"Left at random: {', '.join(self.missing)}."] if self.missing else []
-        lines += [f"Shapes differ: {', '.join(self.mismatched)}."] if self.mismatched else []
+        lines += [f"Left at random: {first_few(self.missing)}."] if self.missing else []
+        lines += [f"Shapes differ: {first_few(self.mismatched)}."] if self.mismatched else []
         return " ".join(lines)
 
 
@@ -123,7 +124,7 @@ def _mirror(name: str, stages: int) -> str | None:
 
 
 def _some(names: Mapping[str, object] | tuple[str, ...]) -> str:
-    return ", ".join([*list(names)[:5], *(["..."] if len(names) > 5 else [])]) or "none"
+    return first_few(names) or "none"
 
 
 def _locate(path_or_name: str | Path) -> Path:
