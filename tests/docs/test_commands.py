@@ -31,7 +31,7 @@ RUN_BY_MONAI = {
 }  # fmt: skip
 # the first needs the real download, the second takes long and has a slow test of its own, the others write into the
 # checkout and are followed in a copy of it, see test_contributing
-NOT_RUN_AT_ONCE = {"prepare", "export", "new", "configs"}
+NOT_RUN_AT_ONCE = {"prepare", "export"}
 SHRUNK = {
     "size": "64", "steps": "2", "steps_per_epoch": "1", "labeled_batch_size": "1", "unlabeled_batch_size": "1",
     "patch_sizes": "{'1': 8, '8': 4}", "groups_per_step": "1",
@@ -109,17 +109,19 @@ def test_the_documented_runs_name_configs_that_exist_and_override_keys_that_exis
                 place = place[part]
 
 
-@pytest.mark.parametrize("command", [command for command in OF_BUNDLES if command.verb == "run"], ids=str)
-def test_a_documented_run_passes_the_check_of_its_command_line(
-    command: Command, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_documented_run_passes_the_check_of_its_command_line(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(ROOT)
-    words = command.words[len(command.launcher or []) + 2 :]
-    monkeypatch.setattr(sys, "argv", [monai.bundle.__file__.replace("__init__", "__main__"), *words])
-    check_command_line()
-    monkeypatch.setattr(sys, "argv", [*sys.argv, "--datasets_dir", "/data/acdc"])
-    with pytest.raises(ValueError, match=r"--datasets_dir is no setting .* nearest is --dataset_dir;"):
+    # CONTRIBUTING.md is about a bundle that is yet to be written; test_contributing writes and runs it
+    runs = [command for command in OF_BUNDLES if command.verb == "run" and command.document != "CONTRIBUTING.md"]
+    assert len(runs) > 90
+    program = monai.bundle.__file__.replace("__init__", "__main__")
+    for command in runs:
+        words = command.long[len(command.launcher or []) + 2 :]
+        monkeypatch.setattr(sys, "argv", [program, *words])
         check_command_line()
+        monkeypatch.setattr(sys, "argv", [program, *words, "--datasets_dir", "/data/acdc"])
+        with pytest.raises(ValueError, match=r"--datasets_dir is no setting .* nearest is --dataset_dir;"):
+            check_command_line()
 
 
 def test_the_documented_commands_of_fewlabel_work_in_their_order(
@@ -129,6 +131,8 @@ def test_the_documented_commands_of_fewlabel_work_in_their_order(
     write_phantom(tmp_path / "data" / "mine", cases=12)
     ran = set()
     for page in PAGES:
+        if page.name == "CONTRIBUTING.md":  # writes into the checkout; test_contributing follows it in a copy
+            continue
         for command in commands(page):
             arguments = [word.replace("/data/", f"{tmp_path}/data/") for word in command.fewlabel or []]
             if arguments and arguments[0] not in NOT_RUN_AT_ONCE:

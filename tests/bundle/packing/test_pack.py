@@ -183,7 +183,7 @@ def test_the_command_prints_where_the_zip_is(bundle: Path, tmp_path: Path, capsy
     ("arguments", "message"),
     [
         (["no_such_bundle"], "no_such_bundle: no such bundle; the known ones are "),
-        ([str(ROOT / "tests")], "no bundle, it has no folder configs"),
+        ([str(ROOT / "docs")], "no bundle, it has no folder configs"),
         (["supervised", "--weights", "perhaps"], "weights is 'perhaps', but it must be true or false"),
     ],
 )

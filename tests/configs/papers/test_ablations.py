@@ -56,12 +56,12 @@ def test_without_overrides_mcsc_v2_has_all_strategies_of_table_5_7() -> None:
     assert list(method.projectors) == ["1", "8"]
     for one in method.contrastive_losses.values():
         assert isinstance(one, CertaintyGuidedContrastiveLoss)
-        assert one.background is one.balanced is one.certain_anchors is one.ranked_negatives is True
+        assert one.include_background is one.balanced is one.certain_anchors is one.ranked_negatives is True
         assert one.bank is not None
 
 
 @pytest.mark.parametrize("word", ["false", "False"])
-@pytest.mark.parametrize("switch", ["background", "balanced", "certain_anchors", "ranked_negatives"])
+@pytest.mark.parametrize("switch", ["include_background", "balanced", "certain_anchors", "ranked_negatives"])
 def test_ba_bal_aps_and_ns_of_table_5_7_are_overrides(switch: str, word: str) -> None:
     method = mcsc_v2(**{f"contrastive_losses#certain#{switch}": word})
     assert [getattr(one, switch) for one in method.contrastive_losses.values()] == [False, False]
