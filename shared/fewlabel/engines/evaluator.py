@@ -22,6 +22,7 @@ from fewlabel.handlers.case_scores import CaseScores
 from fewlabel.handlers.history import read_history
 from fewlabel.handlers.model_saver import load_network
 from fewlabel.handlers.processes import is_main_process, wait_for_all
+from fewlabel.orientation import find_reorientation
 from fewlabel.reports import CaseView, case_picture, format_table, summarize, write_report, write_scores_csv
 from fewlabel.version import __version__
 
@@ -118,16 +119,21 @@ class CheckpointEvaluator:
         ]
 
     def _view(self, volume: str, rank: Any, dice: float, files: Mapping[str, Path]) -> CaseView:
-        arrays = {key: read_volume(path) for key, path in files.items()}
+        image, affine = read_volume(files["image"])
+        # shown as the network sees them, cut along the same axis
+        order = find_reorientation(affine, image.shape, getattr(self.evaluator.inferer, "slice_axis", "auto"))
+        spacing = voxel_sizes(order.affine(affine, image.shape))
+        arrays = {"image": image, **{key: read_volume(files[key])[0] for key in ("prediction", "label")}}
+        shown = {key: order.apply_to_array(array) for key, array in arrays.items()}
         return CaseView(
             volume=volume,
             rank=rank,
             dice=dice,
-            # NIfTI's first axis runs to the patient's left: turned, so that it runs across the picture
-            image=arrays["image"][0].swapaxes(0, 1),
-            prediction=arrays["prediction"][0].swapaxes(0, 1),
-            reference=arrays["label"][0].swapaxes(0, 1),
-            spacing=[voxel_sizes(arrays["image"][1])[axis] for axis in (1, 0, 2)],
+            # the first axis runs to the patient's right or front: turned, so that it runs across the picture
+            image=shown["image"].swapaxes(0, 1),
+            prediction=shown["prediction"].swapaxes(0, 1),
+            reference=shown["label"].swapaxes(0, 1),
+            spacing=[spacing[axis] for axis in (1, 0, 2)],
             labels=self.labels,
         )
 
