@@ -22,7 +22,7 @@ def geometry_remarks(header: Any) -> list[str]:
         header: nibabel's.
     """
     if header["sform_code"] == 0 and header["qform_code"] == 0:
-        return ["the header has neither sform nor qform: left and right are a guess, the first axis is taken to run left"]
+        return ["the header has neither sform nor qform: the first axis was taken to run left, which is a guess"]
     remarks = []
     affine = header.get_best_affine()
     if header["sform_code"] > 0 and header["qform_code"] > 0:
@@ -31,7 +31,7 @@ def geometry_remarks(header: Any) -> list[str]:
             remarks.append(f"sform and qform disagree by up to {shift:.3g} mm: the sform was taken")
     angle = shear_angle(affine)
     if angle > _SHEAR:
-        remarks.append(f"the affine is sheared, its axes are {angle:.3g} degrees off a right angle: it was taken as it is")
+        remarks.append(f"the affine is sheared, its axes are {angle:.3g} degrees off a right angle: taken as it is")
     return remarks
 
 

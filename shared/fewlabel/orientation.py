@@ -41,7 +41,8 @@ class Reorientation:
 
     def apply_to_array(self, volume: NDArray[Any]) -> NDArray[Any]:
         """Return a view of a stored volume (X, Y, Z) as the network sees it."""
-        return np.flip(np.transpose(volume, self.axes), self._flipped(0))
+        arranged: NDArray[Any] = np.flip(np.transpose(volume, self.axes), tuple(self._flipped(0)))
+        return arranged
 
     def undo(self, volume: torch.Tensor) -> torch.Tensor:
         """Return what a network saw or found, (..., X, Y, Z), on the stored volume's grid."""

@@ -89,9 +89,8 @@ class LabelMapper:
             labels = step({**case, "pred": labels})["pred"]
         if doubt is None:
             return LabelMap(_label_array(labels, classes))
-        return LabelMap(
-            _label_array(labels, classes), inferer.assemble(doubt, image[None])[0, 0].numpy(), agreement(*maps, classes)
-        )
+        found_doubt = inferer.assemble(doubt, image[None])[0, 0].numpy()
+        return LabelMap(_label_array(labels, classes), found_doubt, agreement(maps[0], maps[1], classes))
 
     def _whole(self, case: Mapping[str, Any]) -> LabelMap:
         inputs = case["image"][None].to(self.device)

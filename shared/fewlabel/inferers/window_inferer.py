@@ -30,8 +30,8 @@ class WindowInferer(Inferer):
     Args:
         roi_size: voxels of the window along each axis.
         stride: voxels from one window to the next along each axis; half a window by default.
-        spacing: millimeters between voxels, along the axes of RAS, that the network was trained at: volumes are resampled to it and the
-            probabilities back to the volume's own grid; None takes volumes as they are.
+        spacing: millimeters between voxels, along the axes of RAS, that the network was trained at: volumes are
+            resampled to it and the probabilities back to the volume's own grid; None takes volumes as they are.
         mode: "constant" weights of a window's voxels as published, or "gaussian", less at its border.
         batch_size: windows per forward pass.
 
