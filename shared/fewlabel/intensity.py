@@ -6,12 +6,10 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-import torch
-
 MODES = ("minmax", "zscore", "window", "percentile")
 ABDOMEN = (-160, 240)  # a soft-tissue window of 400 around 40 HU, radiology's usual one
 _PERCENTILES = (0.5, 99.5)
-_AIR = -500  # HU: below all tissue, lung included in part; no other modality stores values like that beside those above
+_AIR = -500  # HU; MR, ultrasound and standardized images have no values so far below zero
 _BONE = 100
 
 
@@ -47,16 +45,13 @@ def check_intensity(intensity: Mapping[str, Any]) -> tuple[str, float, float]:
     return mode, given[0], given[1]
 
 
-def looks_like_hounsfield(image: Any) -> bool:
-    """Return whether voxels look like CT in Hounsfield units: whole numbers from air, far below zero, to bone.
+def looks_like_hounsfield(low: float, high: float) -> bool:
+    """Return whether the range of a volume is that of CT in Hounsfield units, from air, far below zero, to bone.
 
-    >>> looks_like_hounsfield(torch.tensor([-1000.0, 40.0, 300.0])), looks_like_hounsfield(torch.tensor([0.0, 300.0]))
-    (True, False)
+    >>> looks_like_hounsfield(-1000, 300), looks_like_hounsfield(0, 300), looks_like_hounsfield(-4.5, 6.5)
+    (True, False, False)
     """
-    values = torch.as_tensor(image).as_subclass(torch.Tensor)
-    if not values.numel() or float(values.min()) > _AIR or float(values.max()) < _BONE:
-        return False
-    return not values.is_floating_point() or bool((values == values.round()).all())
+    return low <= _AIR and high >= _BONE
 
 
 def _number(name: str, limit: Any) -> float | None:

@@ -15,23 +15,25 @@ _FIELDS = (
 )  # fmt: skip
 
 
-def geometry_remarks(header: Any) -> list[str]:
-    """Say what of a NIfTI header's geometry is doubtful, and which part of it is taken; nothing if it is plain.
+def geometry_remarks(header: Any) -> dict[str, str]:
+    """Return what of a NIfTI header's geometry is doubtful, by kind, and which part of it was taken.
 
     Args:
         header: nibabel's.
     """
     if header["sform_code"] == 0 and header["qform_code"] == 0:
-        return ["the header has neither sform nor qform: the first axis was taken to run left, which is a guess"]
-    remarks = []
+        return {"no orientation": "the header has neither sform nor qform: the first axis was taken to run left"}
+    remarks = {}
     affine = header.get_best_affine()
     if header["sform_code"] > 0 and header["qform_code"] > 0:
         shift = _largest_shift(affine, header.get_qform(), header.get_data_shape())
         if shift > _TOLERANCE:
-            remarks.append(f"sform and qform disagree by up to {shift:.3g} mm: the sform was taken")
+            remarks["sform and qform"] = f"sform and qform disagree by up to {shift:.3g} mm: the sform was taken"
     angle = shear_angle(affine)
     if angle > _SHEAR:
-        remarks.append(f"the affine is sheared, its axes are {angle:.3g} degrees off a right angle: taken as it is")
+        remarks["sheared"] = (
+            f"the affine is sheared, its axes are {angle:.3g} degrees off a right angle: taken as it is"
+        )
     return remarks
 
 
@@ -54,6 +56,8 @@ def copy_geometry(source: Any, target: Any) -> None:
     """
     for field in _FIELDS:
         target[field] = source[field]
+    if target.get_xyzt_units()[0] == "unknown":
+        target.set_xyzt_units("mm")  # what all readers take it for
 
 
 def _largest_shift(first: NDArray[np.float64], second: NDArray[np.float64], shape: tuple[int, ...]) -> float:

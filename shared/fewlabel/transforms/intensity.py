@@ -68,7 +68,7 @@ class ScaleIntensitiesd(MapTransform):
         elif self.mode == "percentile":
             scaled = ScaleIntensityRangePercentiles(self.low, self.high, 0.0, 1.0, clip=True)(image)
         else:
-            if looks_like_hounsfield(image):
+            if looks_like_hounsfield(float(image.min()), float(image.max())):
                 _log.warning(
                     "%s: looks like Hounsfield units and is scaled by its own minimum and maximum, padding and metal "
                     "included; `fewlabel check` recommends a window, see --intensity",

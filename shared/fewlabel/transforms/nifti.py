@@ -28,6 +28,6 @@ class NiftiReader(NibabelReader):
         self.filenames = [data] if isinstance(data, str | PathLike) else list(data)
         images = [nib.load(name, **{**self.kwargs, **kwargs}) for name in self.filenames]
         for name, image in zip(self.filenames, images, strict=True):
-            for remark in geometry_remarks(image.header):
+            for remark in geometry_remarks(image.header).values():
                 _log.warning("%s: %s", name, remark)
         return images if len(images) > 1 else images[0]
