@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 from collections.abc import Mapping, Sequence
@@ -49,7 +50,7 @@ class CheckpointEvaluator:
 
     Raises:
         FileNotFoundError: a checkpoint is missing.
-        ValueError: a checkpoint belongs to another architecture.
+        ValueError: a checkpoint belongs to another architecture, or was trained with other settings.
     """
 
     def __init__(
@@ -96,6 +97,7 @@ class CheckpointEvaluator:
         return table
 
     def _score(self, name: str, path: Path) -> CaseScores:
+        self._check_note(path)
         load_network(self.network, path)
         scores = CaseScores(name, self.labels, self.output_dir / "predictions" / name)
         if not is_main_process():
@@ -104,6 +106,20 @@ class CheckpointEvaluator:
         with self.evaluator.add_event_handler(Events.ITERATION_COMPLETED, scores):
             self.evaluator.run()
         return scores
+
+    def _check_note(self, path: Path) -> None:
+        """Refuse to score weights with other settings than they were trained with, as far as both are known."""
+        note = path.with_suffix(".json")
+        if not note.is_file():
+            return
+        noted = json.loads(note.read_text(encoding="utf-8"))
+        now = {key: self.settings[key] for key in noted if key in self.settings}
+        trained = {key: noted[key] for key in now}
+        if trained != json.loads(json.dumps(now)):
+            raise ValueError(
+                f"{path}: these weights were trained with {trained}, but would be scored with {now}; give the settings "
+                "of the training run again"
+            )
 
     def _views(self, scores: CaseScores) -> list[CaseView]:
         """Return the worst, the median and the best case by mean strict Dice; nan counts as the worst."""
