@@ -38,7 +38,7 @@ def sided_labels(names: Iterable[str]) -> list[str]:
 
 
 def _has_side(name: str) -> bool:
-    words = re.findall(r"[a-z]+", re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name).lower())
+    words = re.findall(r"[a-z0-9]+", re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name).lower())
     words = [part for word in words for part in re.sub(r"^(left|right)(?=.)", r"\1 ", word).split()]
     rest = [word for word in words if word not in _LEFT | _RIGHT]
     return len(rest) < len(words) and not (rest and set(rest) <= _HEART)

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from monai.data import MetaTensor
 from monai.transforms import MapTransform
+from monai.utils import MetaKeys
 
 from fewlabel.orientation import SliceAxis, check_slice_axis, find_reorientation
 
@@ -46,5 +47,6 @@ class Reorientd(MapTransform):
         affine = torch.from_numpy(order.affine(image.affine.numpy(), shape))
         for key in self.key_iterator(case):
             volume = torch.as_tensor(case[key]).as_subclass(torch.Tensor)
-            case[key] = MetaTensor(order.apply(volume), affine=affine, meta=dict(getattr(case[key], "meta", {})))
+            meta = {name: value for name, value in getattr(case[key], "meta", {}).items() if name != MetaKeys.AFFINE}
+            case[key] = MetaTensor(order.apply(volume), affine=affine, meta=meta)
         return case
