@@ -42,15 +42,11 @@ class ResizedSliceInferer(Inferer):
 
     @parse_arguments
     def __init__(
-<<<<<<< HEAD
-        self, size: Sequence[int], slice_axis: int = -1, batch_size: int | None = None, released_resize: bool = False
-=======
         self,
         size: Sequence[int],
         slice_axis: SliceAxis = "auto",
         batch_size: int | None = None,
-        published: bool = False,
->>>>>>> 9801b72 (Show networks every volume in one orientation, and bring results back onto the scan's own grid)
+        released_resize: bool = False,
     ) -> None:
         super().__init__()
         self.size = tuple(int(n) for n in size)

@@ -98,16 +98,10 @@ class WindowInferer(Inferer):
             order = find_reorientation(own, volume.shape[2:])
             affine = torch.from_numpy(order.affine(own, volume.shape[2:]))
         # plain tensors inside: tracking the geometry of every window would cost time and give nothing
-<<<<<<< HEAD
-        volume = inputs.as_subclass(torch.Tensor)[index : index + 1]
-        own = volume.shape[2:]
-        shape = own if self.spacing is None else self._network_shape(inputs, index)
-        # the stride of MONAI is the whole part of size * (1 - overlap): half a voxel keeps rounding errors away
-        overlap = [max(0.0, 1 - (step + 0.5) / n) for step, n in zip(self.stride, self.roi_size, strict=True)]
-=======
         reoriented = order.apply(volume.as_subclass(torch.Tensor)).contiguous()
         shape = reoriented.shape[2:] if self.spacing is None else self._network_shape(reoriented[0], affine)
->>>>>>> 9801b72 (Show networks every volume in one orientation, and bring results back onto the scan's own grid)
+        # the stride of MONAI is the whole part of size * (1 - overlap): half a voxel keeps rounding errors away
+        overlap = [max(0.0, 1 - (step + 0.5) / n) for step, n in zip(self.stride, self.roi_size, strict=True)]
         probabilities = sliding_window_inference(
             _resize(reoriented, shape),
             self.roi_size,
