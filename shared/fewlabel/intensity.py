@@ -38,7 +38,7 @@ def check_intensity(intensity: Mapping[str, Any]) -> tuple[str, float, float]:
     if len(given) < 2 or given[0] >= given[1]:
         raise ValueError(
             f'intensity "{mode}" needs low and high, low below high, got {dict(intensity)}; for instance '
-            "--intensity#low=-160 --intensity#high=240"
+            "--intensity#low -160 --intensity#high 240"
         )
     if mode == "percentile" and not 0 <= given[0] < given[1] <= 100:
         raise ValueError(f"percentiles are between 0 and 100, got {dict(intensity)}")

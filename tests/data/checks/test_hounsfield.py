@@ -31,7 +31,7 @@ def test_a_window_around_the_labeled_structures_is_recommended_for_ct(dataset: A
     (message,) = warnings(dataset)
     assert message.startswith("4 of 4 images look like CT in Hounsfield units (-2000 to 3000)")
     # 59 to 101 is what the organs of a00 and a01 or a02 hold, rounded outward to tens; one of three validates
-    low, high = (int(message.split(f"--intensity#{limit}=")[1].split()[0].rstrip(",")) for limit in ("low", "high"))
+    low, high = (int(message.split(f"--intensity#{limit} ")[1].split()[0].rstrip(",")) for limit in ("low", "high"))
     assert (low, high) in {(50, 110), (50, 80), (70, 110)}
 
 
@@ -40,7 +40,7 @@ def test_without_labels_of_them_the_window_is_that_for_soft_tissue(dataset: Any)
     store_ct(dataset, "u00", 60, labeled=False)
     (message,) = warnings(dataset)
     assert message.startswith("1 of 4 images look like CT")
-    assert "--intensity#low=-160 --intensity#high=240, which is the usual one for soft tissue" in message
+    assert "--intensity#low -160 --intensity#high 240, which is the usual one for soft tissue" in message
 
 
 def test_images_of_other_kinds_are_not_taken_for_ct(dataset: Any) -> None:

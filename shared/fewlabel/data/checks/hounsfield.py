@@ -64,7 +64,7 @@ class HounsfieldImages:
                 "Hounsfield units",
                 f"{len(self.volumes)} of {self.images} images look like CT in Hounsfield units ({self.low:g} to "
                 f"{self.high:g}), which a scaling by each volume's own values throws away, with padding and metal "
-                f"counted in: train with --intensity#mode window --intensity#low={low} --intensity#high={high}, which "
+                f"counted in: train with --intensity#mode window --intensity#low {low} --intensity#high {high}, which "
                 f"{whence}",
             )
         ]
