@@ -16,6 +16,7 @@ from monai.bundle import ConfigParser, ConfigWorkflow, ckpt_export, verify_net_i
 
 from helpers.bundle_runs import (
     Trained,
+    block,
     example,
     places,
     run,
@@ -29,11 +30,6 @@ from helpers.bundles import BUNDLES, EACH, OFTEN_RUN, classes_of, config, phanto
 from helpers.paths import ROOT
 
 EACH_TRAINED = pytest.mark.parametrize("trained", BUNDLES, indirect=True)
-
-
-def block(parser: Any, name: str) -> dict[str, Any]:
-    """A block of settings, with those that both blocks have in common."""
-    return {**parser.get_parsed_content(name), **parser.get_parsed_content("data_settings")}
 
 
 def history(folder: Path) -> list[dict[str, Any]]:
