@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from fewlabel.data.checks.geometry import geometry_problems
 from fewlabel.data.checks.problems import Problem
 from fewlabel.data.files.formats import Header
 from fewlabel.data.files.volumes import read_header
@@ -66,6 +67,7 @@ def inspect_dataset(root: str | os.PathLike[str], labeled_cases: int | None = No
     }
     found = Inspection(layout.root, layout.labels, items, problems=problems)
     _read_headers(found)
+    found.problems.extend(geometry_problems(found.headers))
     return found
 
 
