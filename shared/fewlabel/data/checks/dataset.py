@@ -83,7 +83,8 @@ class _Inspection:
             files = image_files(item["image"])
             channels = read_channels(item["image"])
             names = [str(files[min(number, len(files) - 1)]) for number in range(len(channels))]
-            if all([self._image(item, *channel) for channel in zip(names, channels, strict=True)]):
+            sound = [self._image(item, *channel) for channel in zip(names, channels, strict=True)]
+            if all(sound):
                 self._same_scan(split, item, names[0], channels)
             for file in files:
                 verify_checksum(file)

@@ -85,8 +85,8 @@ def read_layout(root: str | os.PathLike[str]) -> Layout:
 
     An image is paired with the label map of the same name: `imagesTr/a.nii.gz` or `imagesTr/a_0000.nii.gz` with
     `labelsTr/a.nii.gz`; the endings may differ. Channels are files of their own, `a_0000`, `a_0001`, ..., or lie along
-    the fourth axis of one file; `dataset.json` names them. Pairs of other names can stand in the Decathlon's `training` list in
-    `dataset.json`. An image without a label map is unlabeled. Hidden files are skipped.
+    the fourth axis of one file; `dataset.json` names them. Pairs of other names can stand in the Decathlon's `training`
+    list in `dataset.json`. An image without a label map is unlabeled. Hidden files are skipped.
 
     Raises:
         FileNotFoundError: the folder does not exist.
