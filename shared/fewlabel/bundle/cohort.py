@@ -9,8 +9,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from fewlabel.bundle.metadata import promised_classes
 from fewlabel.bundle.model_note import read_note
 from fewlabel.data import Cohort
+from fewlabel.data.files.formats import split_ending
+from fewlabel.data.files.volumes import image_files, read_header
 from fewlabel.data.phantoms.cohort import write_phantom
 
 _log = logging.getLogger(__name__)
@@ -29,14 +32,18 @@ class BundleCohort:
         dataset_dir: the dataset's folder, in the layout of :class:`fewlabel.data.Cohort`.
         demo_dir: where the phantom lies; the demo runs when ``dataset_dir`` is this folder.
         labeled_cases: use the labels of the first so many cases only; None for all (the demo's are three).
-        num_classes: classes that the network is built for, the background included.
+        num_classes: classes that the network is built for, the background included; None takes the dataset's.
         seed: for cohorts without a published split.
         demo_labeled_cases: labeled cases of the demo.
         phantom: what the demo draws, see :func:`fewlabel.data.phantoms.cohort.write_phantom`.
+        in_channels: channels of an image; None takes the dataset's.
+        fold: of nnU-Net's ``splits_final.json``, see :class:`fewlabel.data.Cohort`.
+        ckpt_dir: folder of the weights that a host's training goes on from.
+        bundle_root: folder of the bundle, whose metadata say how many classes a host's labels have.
 
     Raises:
         FileNotFoundError: the dataset is not there.
-        ValueError: the dataset has another number of classes than the network, or one of the faults that
+        ValueError: the dataset has another number of classes or channels than was asked for, or one of the faults that
             :class:`fewlabel.data.Cohort` finds.
     """
 
@@ -45,16 +52,22 @@ class BundleCohort:
         dataset_dir: str | os.PathLike[str],
         demo_dir: str | os.PathLike[str],
         labeled_cases: int | None = None,
-        num_classes: int = 4,
+        num_classes: int | None = None,
         seed: int = 0,
         demo_labeled_cases: int = 3,
         phantom: str = "cardiac",
+        in_channels: int | None = None,
+        fold: int | None = None,
+        ckpt_dir: str | os.PathLike[str] | None = None,
+        bundle_root: str | os.PathLike[str] | None = None,
     ) -> None:
         if not dataset_dir:
             raise ValueError("dataset_dir is empty; name the dataset's folder, or leave it out to run the demo")
         self.dataset_dir, self.demo_dir = Path(dataset_dir).resolve(), Path(demo_dir).resolve()
         self.labeled_cases, self.num_classes, self.seed = labeled_cases, num_classes, seed
         self.demo_labeled_cases, self.phantom = demo_labeled_cases, phantom
+        self.in_channels, self.fold = in_channels, fold
+        self.ckpt_dir, self.bundle_root = ckpt_dir, bundle_root
 
     @property
     def is_demo(self) -> bool:
@@ -68,13 +81,9 @@ class BundleCohort:
         if self.is_demo:
             write_phantom(self.demo_dir, self.phantom)
             labeled_cases = self.demo_labeled_cases if labeled_cases is None else labeled_cases
-        cohort = Cohort(self.dataset_dir, labeled_cases, self.seed)
-        if cohort.num_classes != self.num_classes:
-            raise ValueError(
-                f"{self.dataset_dir}: dataset.json names {cohort.num_classes} classes with the background "
-                f"({', '.join(cohort.labels.values())}), but the network is built for {self.num_classes}: "
-                f"set --num_classes {cohort.num_classes}"
-            )
+        cohort = Cohort(self.dataset_dir, labeled_cases, self.seed, self.fold)
+        self._compare("num_classes", self.num_classes, "classes with the background", list(cohort.labels.values()))
+        self._compare("in_channels", self.in_channels, "channels", list(cohort.channels))
         for note in cohort.notes:
             _log.warning("%s: %s", self.dataset_dir, note)
         _log.info(
@@ -83,6 +92,51 @@ class BundleCohort:
             *(len(items) for items in (cohort.labeled, cohort.unlabeled, cohort.validation, cohort.test)),
         )
         return cohort
+
+    def _compare(self, key: str, wanted: int | None, what: str, found: list[str]) -> None:
+        if wanted is not None and wanted != len(found):
+            raise ValueError(
+                f"{self.dataset_dir}: the data set has {len(found)} {what} ({', '.join(found)}), but the network is "
+                f"built for {wanted}: set --{key} {len(found)}, or leave it out"
+            )
+
+    def count_classes(self, labeled: Items) -> int:
+        """Return the number of classes, with the background, of these labeled items.
+
+        The dataset's are named in ``dataset.json``. A host brings items without names: then it is the number that was
+        asked for, else that of the weights its training goes on from, else that of the bundle's ``metadata.json``,
+        whose names the host shows.
+
+        Raises:
+            ValueError: the number is to be told from weights or metadata, and they do not tell it.
+        """
+        if self._are_own(labeled):
+            return self.cohort.num_classes
+        if self.num_classes is not None:
+            return self.num_classes
+        noted = self._noted().get("num_classes")
+        return noted if isinstance(noted, int) else promised_classes(self.bundle_root)
+
+    def count_channels(self, labeled: Items) -> int:
+        """Return the number of channels of these items' images: of a host's items the first one's.
+
+        Raises:
+            FileNotFoundError: that image does not exist.
+            ValueError: it can't be read.
+        """
+        if self._are_own(labeled):
+            return self.cohort.in_channels
+        if self.in_channels is not None:
+            return self.in_channels
+        files = image_files(labeled[0]["image"])
+        images = [file for file in files if split_ending(file.name) is not None]
+        if len(images) < len(files):
+            return 1  # a DICOM series
+        return len(files) if len(files) > 1 else read_header(files[0]).channels
+
+    def ignored_value(self, labeled: Items) -> int | None:
+        """Return the label value of voxels that nobody annotated: the dataset's for its own items, none for others."""
+        return self.cohort.ignored if self._are_own(labeled) else None
 
     @property
     def labeled(self) -> Items:
@@ -131,10 +185,10 @@ class BundleCohort:
         if self.uses_demo(labeled):
             return demo
         note = Path(ckpt_dir) / "model.json"
-        if not note.is_file() or not labeled or all(self._below(item, self.dataset_dir) for item in labeled):
+        if not note.is_file() or self._are_own(labeled):
             return paper
-        trained = read_note(note)
-        now = {"num_classes": self.num_classes}
+        trained = {"in_channels": 1, **read_note(note)}
+        now = {"num_classes": self.count_classes(labeled), "in_channels": self.count_channels(labeled)}
         for settings in (paper, demo):
             if all({**settings, **now}.get(key) == value for key, value in trained.items()):
                 if settings is demo:
@@ -143,26 +197,33 @@ class BundleCohort:
         wanted = {key: {**paper, **now}.get(key) for key in trained}
         raise ValueError(
             f"{note}: the weights beside it were trained with {trained}, but this training goes on from them with "
-            f'{wanted}; write their values into train.json ("num_classes", "paper"), or take the weights away to start '
+            f'{wanted}; write their values into train.json ("num_classes", "in_channels", "paper"), or take the weights away to start '
             "afresh"
         )
 
     def unlabeled_beside(self, labeled: Items) -> Items:
         """Return the cohort's unlabeled items if the labeled ones are the cohort's, none otherwise."""
-        if not labeled or not all(self._below(item, self.dataset_dir) for item in labeled):
+        if not labeled or not self._are_own(labeled):
             _log.info("the labeled cases are not those of %s: training without its unlabeled ones", self.dataset_dir)
             return []
-        taken = {Path(str(item["image"])).resolve() for item in labeled}
-        return [item for item in self.cohort.unlabeled if Path(item["image"]).resolve() not in taken]
+        taken = {image_files(item["image"])[0].resolve() for item in labeled}
+        return [item for item in self.cohort.unlabeled if image_files(item["image"])[0].resolve() not in taken]
 
     def names(self, items: Items) -> dict[int, str]:
         """Return the class names by value: the dataset's for its own items, numbers for any other."""
-        if items and all(self._below(item, self.dataset_dir) for item in items):
+        if self._are_own(items):
             return self.cohort.labels
-        return {0: "background", **{value: f"class {value}" for value in range(1, self.num_classes)}}
+        return {0: "background", **{value: f"class {value}" for value in range(1, self.count_classes(items))}}
+
+    def _are_own(self, items: Items) -> bool:
+        return all(self._below(item, self.dataset_dir) for item in items)
+
+    def _noted(self) -> Mapping[str, Any]:
+        note = None if self.ckpt_dir is None else Path(self.ckpt_dir) / "model.json"
+        return read_note(note) if note is not None and note.is_file() else {}
 
     @staticmethod
     def _below(item: Mapping[str, Any], folder: Path) -> bool:
         # by name or by where it really lies: many datasets are folders of links
-        image = Path(os.path.abspath(str(item["image"])))
+        image = Path(os.path.abspath(image_files(item["image"])[0]))
         return image.is_relative_to(folder) or image.resolve().is_relative_to(folder)

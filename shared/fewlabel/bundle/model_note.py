@@ -7,6 +7,8 @@ import os
 from pathlib import Path
 from typing import Any
 
+# settings that notes before 0.1.0 do not have, as there was one value only
+_ADDED = {"in_channels": 1}
 _CURE = "; copy the note that belongs to these weights, or delete it if they were trained with the paper's settings"
 
 
@@ -15,6 +17,7 @@ def training_settings(checkpoint: str | os.PathLike[str], **paper: Any) -> dict[
 
     :class:`fewlabel.handlers.ModelSaver` notes them in ``model.json`` beside ``model.pt``: a network trained on slices
     of 96 pixels is to see slices of 96 pixels. Weights without such a note were trained with the paper's settings.
+    A note without ``in_channels`` is of a time when images had one channel.
 
     Args:
         checkpoint: file of weights.
@@ -26,7 +29,7 @@ def training_settings(checkpoint: str | os.PathLike[str], **paper: Any) -> dict[
     note = Path(checkpoint).with_suffix(".json")
     if not note.exists():
         return paper
-    found = read_note(note)
+    found = {**{name: value for name, value in _ADDED.items() if name in paper}, **read_note(note)}
     if set(found) != set(paper):
         raise ValueError(f"{note}: expected the settings {sorted(paper)}, found {found}{_CURE}")
     for name, value in paper.items():

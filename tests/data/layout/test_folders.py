@@ -208,7 +208,7 @@ def test_a_channel_more_than_is_named_is_refused(dataset):
     for name in ("imagesTr/a_0000.nii.gz", "imagesTr/a_0001.nii.gz", "labelsTr/a.nii.gz"):
         dataset.json(name, "")
     (message,) = messages(dataset)
-    assert "a_0001.nii.gz is channel 1 of 'a', but dataset.json names 1 channel (MRI): name it under" in message
+    assert "a_0001.nii.gz is channel 1 of 'a', but there are to be 1 channel: name it under" in message
 
 
 def test_two_files_for_one_channel_are_refused(dataset):

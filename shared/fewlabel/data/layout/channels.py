@@ -66,7 +66,7 @@ def channel_files(image: Path) -> Channels:
     return channels
 
 
-def channel_problems(case: str, channels: Channels, names: Sequence[str]) -> Iterable[str]:
+def channel_problems(case: str, channels: Channels, names: Sequence[str], cure: str) -> Iterable[str]:
     """Say what is wrong with the channels of a case.
 
     A single file that does not carry a channel's number may hold all of them; its header will tell.
@@ -74,7 +74,8 @@ def channel_problems(case: str, channels: Channels, names: Sequence[str]) -> Ite
     Args:
         case: its name.
         channels: its files.
-        names: the names of the dataset's channels.
+        names: the names of the channels that there are to be.
+        cure: what to do about a channel too many.
 
     """
     for files in channels.values():
@@ -90,11 +91,8 @@ def channel_problems(case: str, channels: Channels, names: Sequence[str]) -> Ite
             yield f"case {case!r} lacks channel {number} ({name}): expected {expected}; copy it, or leave the case out"
     for number, files in channels.items():
         if number >= max(len(names), 1):
-            known = f"{len(names)} channel{'s' if len(names) > 1 else ''} ({', '.join(names)})"
-            yield (
-                f"{files[0]} is channel {number} of {case!r}, but dataset.json names {known}: name it under "
-                '"channel_names", remove it, or rename the files if the digits are a number'
-            )
+            wanted = f"{len(names)} channel{'s' if len(names) > 1 else ''}"
+            yield f"{files[0]} is channel {number} of {case!r}, but there are to be {wanted}: {cure}"
 
 
 def count_channels(groups: Iterable[Mapping[str, Channels]]) -> int:

@@ -28,6 +28,8 @@ from fewlabel.data.layout.dataset_json import (
     read_labels,
 )
 
+_TOO_MANY = 'name it under "channel_names" of dataset.json, remove it, or rename the files if the digits are a number'
+
 
 @dataclass(frozen=True)
 class Volume:
@@ -188,7 +190,7 @@ def _pair(layout: Layout, half: str, images: dict[str, Channels], pairs: list[tu
         if name in layout.volumes:
             both = f"{layout.volumes[name].image} and {_first(channels)}"
             layout.error("duplicate", f"volume {name!r} is both {both}: rename or remove one", name)
-        for problem in channel_problems(name, channels, layout.channels):
+        for problem in channel_problems(name, channels, layout.channels, _TOO_MANY):
             layout.error("channels", problem, name)
         files = tuple(channels[number][0] for number in sorted(channels))
         layout.volumes.setdefault(name, Volume(name, files, labels.pop(name, None), half == "Tr"))

@@ -1,0 +1,28 @@
+"""What a bundle's ``metadata.json`` promises of its network."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from fewlabel.data.layout.dataset_json import read_json
+
+
+def promised_classes(bundle_root: str | os.PathLike[str] | None) -> int:
+    """Return how many classes a bundle's network tells apart, the background included.
+
+    Raises:
+        ValueError: there is no bundle, or its metadata do not say it.
+    """
+    if bundle_root is None:
+        raise ValueError("the labeled cases are not the dataset's, so nothing names their classes: set --num_classes")
+    file = Path(bundle_root) / "configs" / "metadata.json"
+    described = read_json(file) if file.is_file() else {}
+    for key in ("network_data_format", "outputs", "pred", "num_channels"):
+        described = described.get(key) if isinstance(described, dict) else None  # type: ignore[assignment]
+    if not isinstance(described, int) or described < 2:
+        raise ValueError(
+            f"{file}: network_data_format, outputs, pred has no num_channels of 2 or more, the number of classes with "
+            "the background: correct it, or set --num_classes"
+        )
+    return described
