@@ -229,7 +229,9 @@ def test_inference_prepares_images_as_training_does(bundle: str) -> None:
 def test_inference_assumes_the_papers_settings_for_weights_without_a_note(bundle: str) -> None:
     training, trained = read_json(config(bundle, "train")), read_json(config(bundle, "inference"))["trained"]
     assert {key: training["paper"][key] for key in ("size", "norm")} == {key: trained[key] for key in ("size", "norm")}
-    assert trained["num_classes"] == training["num_classes"]
+    tensors = read_json(config(bundle, "metadata"))["network_data_format"]
+    assert trained["num_classes"] == tensors["outputs"]["pred"]["num_channels"]
+    assert trained["in_channels"] == tensors["inputs"]["image"]["num_channels"]
 
 
 def test_the_demo_has_a_value_for_each_of_the_papers_settings(bundle: str) -> None:

@@ -87,7 +87,7 @@ def works_on_volumes(bundle: str | Path) -> bool:
 
 
 def classes_of(bundle: str | Path) -> int:
-    return read_json(config(bundle, "train"))["num_classes"]
+    return read_json(config(bundle, "metadata"))["network_data_format"]["outputs"]["pred"]["num_channels"]
 
 
 def example(bundle: str | Path, number: int = 1) -> torch.Tensor:

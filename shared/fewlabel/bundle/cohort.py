@@ -32,19 +32,14 @@ class BundleCohort:
         dataset_dir: the dataset's folder, in the layout of :class:`fewlabel.data.Cohort`.
         demo_dir: where the phantom lies; the demo runs when ``dataset_dir`` is this folder.
         labeled_cases: use the labels of the first so many cases only; None for all (the demo's are three).
-        num_classes: classes that the network is built for, the background included; None takes the dataset's.
         seed: for cohorts without a published split.
         demo_labeled_cases: labeled cases of the demo.
         phantom: what the demo draws, see :func:`fewlabel.data.phantoms.cohort.write_phantom`.
-        in_channels: channels of an image; None takes the dataset's.
         fold: of nnU-Net's ``splits_final.json``, see :class:`fewlabel.data.Cohort`.
-        ckpt_dir: folder of the weights that a host's training goes on from.
-        bundle_root: folder of the bundle, whose metadata say how many classes a host's labels have.
 
     Raises:
         FileNotFoundError: the dataset is not there.
-        ValueError: the dataset has another number of classes or channels than was asked for, or one of the faults that
-            :class:`fewlabel.data.Cohort` finds.
+        ValueError: the dataset has one of the faults that :class:`fewlabel.data.Cohort` finds.
     """
 
     def __init__(
@@ -52,22 +47,16 @@ class BundleCohort:
         dataset_dir: str | os.PathLike[str],
         demo_dir: str | os.PathLike[str],
         labeled_cases: int | None = None,
-        num_classes: int | None = None,
         seed: int = 0,
         demo_labeled_cases: int = 3,
         phantom: str = "cardiac",
-        in_channels: int | None = None,
         fold: int | None = None,
-        ckpt_dir: str | os.PathLike[str] | None = None,
-        bundle_root: str | os.PathLike[str] | None = None,
     ) -> None:
         if not dataset_dir:
             raise ValueError("dataset_dir is empty; name the dataset's folder, or leave it out to run the demo")
         self.dataset_dir, self.demo_dir = Path(dataset_dir).resolve(), Path(demo_dir).resolve()
-        self.labeled_cases, self.num_classes, self.seed = labeled_cases, num_classes, seed
+        self.labeled_cases, self.seed, self.fold = labeled_cases, seed, fold
         self.demo_labeled_cases, self.phantom = demo_labeled_cases, phantom
-        self.in_channels, self.fold = in_channels, fold
-        self.ckpt_dir, self.bundle_root = ckpt_dir, bundle_root
 
     @property
     def is_demo(self) -> bool:
@@ -82,8 +71,6 @@ class BundleCohort:
             write_phantom(self.demo_dir, self.phantom)
             labeled_cases = self.demo_labeled_cases if labeled_cases is None else labeled_cases
         cohort = Cohort(self.dataset_dir, labeled_cases, self.seed, self.fold)
-        self._compare("num_classes", self.num_classes, "classes with the background", list(cohort.labels.values()))
-        self._compare("in_channels", self.in_channels, "channels", list(cohort.channels))
         for note in cohort.notes:
             _log.warning("%s: %s", self.dataset_dir, note)
         _log.info(
@@ -93,29 +80,23 @@ class BundleCohort:
         )
         return cohort
 
-    def _compare(self, key: str, wanted: int | None, what: str, found: list[str]) -> None:
-        if wanted is not None and wanted != len(found):
-            raise ValueError(
-                f"{self.dataset_dir}: the data set has {len(found)} {what} ({', '.join(found)}), but the network is "
-                f"built for {wanted}: set --{key} {len(found)}, or leave it out"
-            )
-
-    def count_classes(self, labeled: Items) -> int:
+    def count_classes(
+        self, labeled: Items, bundle_root: str | os.PathLike[str], ckpt_dir: str | os.PathLike[str]
+    ) -> int:
         """Return the number of classes, with the background, of these labeled items.
 
-        The dataset's are named in ``dataset.json``. A host brings items without names: then it is the number that was
-        asked for, else that of the weights its training goes on from, else that of the bundle's ``metadata.json``,
-        whose names the host shows.
+        The dataset's are named in ``dataset.json``. A host brings items without names: then it is the number of the
+        weights in ``ckpt_dir``, from which its training goes on, else that of the bundle's ``metadata.json``, whose
+        names the host shows.
 
         Raises:
-            ValueError: the number is to be told from weights or metadata, and they do not tell it.
+            ValueError: the metadata are asked, and do not tell it.
         """
         if self._are_own(labeled):
             return self.cohort.num_classes
-        if self.num_classes is not None:
-            return self.num_classes
-        noted = self._noted().get("num_classes")
-        return noted if isinstance(noted, int) else promised_classes(self.bundle_root)
+        note = Path(ckpt_dir) / "model.json"
+        noted = read_note(note).get("num_classes") if note.is_file() else None
+        return noted if isinstance(noted, int) else promised_classes(bundle_root)
 
     def count_channels(self, labeled: Items) -> int:
         """Return the number of channels of these items' images: of a host's items the first one's.
@@ -126,13 +107,21 @@ class BundleCohort:
         """
         if self._are_own(labeled):
             return self.cohort.in_channels
-        if self.in_channels is not None:
-            return self.in_channels
         files = image_files(labeled[0]["image"])
-        images = [file for file in files if split_ending(file.name) is not None]
-        if len(images) < len(files):
+        if any(split_ending(file.name) is None for file in files):
             return 1  # a DICOM series
         return len(files) if len(files) > 1 else read_header(files[0]).channels
+
+    def _check_counts(self, num_classes: int, in_channels: int) -> None:
+        """Refuse a number that was set by hand and is not the dataset's."""
+        names = {"num_classes": [*self.cohort.labels.values()], "in_channels": [*self.cohort.channels]}
+        what = {"num_classes": "classes with the background", "in_channels": "channels"}
+        for key, wanted in (("num_classes", num_classes), ("in_channels", in_channels)):
+            if wanted != len(names[key]):
+                raise ValueError(
+                    f"{self.dataset_dir}: the data set has {len(names[key])} {what[key]} ({', '.join(names[key])}), but "
+                    f"the network is built for {wanted}: set --{key} {len(names[key])}, or leave it out"
+                )
 
     def ignored_value(self, labeled: Items) -> int | None:
         """Return the label value of voxels that nobody annotated: the dataset's for its own items, none for others."""
@@ -173,6 +162,8 @@ class BundleCohort:
         paper: Mapping[str, Any],
         demo: Mapping[str, Any],
         ckpt_dir: str | os.PathLike[str],
+        num_classes: int,
+        in_channels: int = 1,
     ) -> Mapping[str, Any]:
         """Return the settings to train with: the paper's for a dataset, the demo's for the phantom.
 
@@ -180,15 +171,18 @@ class BundleCohort:
         as those were: their note, see :func:`fewlabel.bundle.training_settings`, decides which of the two fits.
 
         Raises:
-            ValueError: a host goes on from weights that were trained with neither.
+            ValueError: a host goes on from weights that were trained with neither, or the dataset has other numbers of
+                classes or channels than the network.
         """
+        if self._are_own(labeled):
+            self._check_counts(num_classes, in_channels)
         if self.uses_demo(labeled):
             return demo
         note = Path(ckpt_dir) / "model.json"
         if not note.is_file() or self._are_own(labeled):
             return paper
         trained = {"in_channels": 1, **read_note(note)}
-        now = {"num_classes": self.count_classes(labeled), "in_channels": self.count_channels(labeled)}
+        now = {"num_classes": num_classes, "in_channels": in_channels}
         for settings in (paper, demo):
             if all({**settings, **now}.get(key) == value for key, value in trained.items()):
                 if settings is demo:
@@ -209,18 +203,14 @@ class BundleCohort:
         taken = {image_files(item["image"])[0].resolve() for item in labeled}
         return [item for item in self.cohort.unlabeled if image_files(item["image"])[0].resolve() not in taken]
 
-    def names(self, items: Items) -> dict[int, str]:
+    def names(self, items: Items, num_classes: int) -> dict[int, str]:
         """Return the class names by value: the dataset's for its own items, numbers for any other."""
         if self._are_own(items):
             return self.cohort.labels
-        return {0: "background", **{value: f"class {value}" for value in range(1, self.count_classes(items))}}
+        return {0: "background", **{value: f"class {value}" for value in range(1, num_classes)}}
 
     def _are_own(self, items: Items) -> bool:
         return all(self._below(item, self.dataset_dir) for item in items)
-
-    def _noted(self) -> Mapping[str, Any]:
-        note = None if self.ckpt_dir is None else Path(self.ckpt_dir) / "model.json"
-        return read_note(note) if note is not None and note.is_file() else {}
 
     @staticmethod
     def _below(item: Mapping[str, Any], folder: Path) -> bool:

@@ -8,14 +8,12 @@ from pathlib import Path
 from fewlabel.data.layout.dataset_json import read_json
 
 
-def promised_classes(bundle_root: str | os.PathLike[str] | None) -> int:
+def promised_classes(bundle_root: str | os.PathLike[str]) -> int:
     """Return how many classes a bundle's network tells apart, the background included.
 
     Raises:
-        ValueError: there is no bundle, or its metadata do not say it.
+        ValueError: the metadata do not say it.
     """
-    if bundle_root is None:
-        raise ValueError("the labeled cases are not the dataset's, so nothing names their classes: set --num_classes")
     file = Path(bundle_root) / "configs" / "metadata.json"
     described = read_json(file) if file.is_file() else {}
     for key in ("network_data_format", "outputs", "pred", "num_channels"):

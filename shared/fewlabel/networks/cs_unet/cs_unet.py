@@ -41,7 +41,7 @@ class CSUNet(TokenUNet):
     The rows of table 3.4: feed_forward="convolution", "residual", "preactivation", "resnext".
 
     Args:
-        in_channels: 1 (the gray image is repeated to three channels, as in the released code) or 3.
+        in_channels: of the image; one channel is repeated to three, as in the released code.
         num_classes: K, background included.
         img_size: side, or height and width, the network is meant for; a check only, since no weight depends on it.
         embed_dim: channels of the finest tokens, doubled at each stage.
@@ -117,8 +117,11 @@ class CSUNet(TokenUNet):
             )
 
         coarsest = len(depths) - 1
+        channels = self.embedded_channels
         self.embedding = (
-            ConvTokenEmbedding(3, embed_dim, dropout) if conv_embedding else LinearTokenEmbedding(3, embed_dim)
+            ConvTokenEmbedding(channels, embed_dim, dropout)
+            if conv_embedding
+            else LinearTokenEmbedding(channels, embed_dim)
         )
         self.encoder = nn.ModuleList(
             EncoderStage(dim, blocks(stage), downsample=stage < coarsest) for stage, dim in enumerate(dims)
@@ -137,7 +140,7 @@ class CSUNet(TokenUNet):
             nn.init.xavier_normal_(self.head.weight)
 
     def embed(self, x: Tensor) -> Tensor:
-        """Image (B, 3, H, W) -> tokens (B, H / 4, W / 4, embed_dim)."""
+        """Image (B, embedded_channels, H, W) -> tokens (B, H / 4, W / 4, embed_dim)."""
         y: Tensor = self.embedding(x)
         return y
 

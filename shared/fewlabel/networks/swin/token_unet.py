@@ -43,7 +43,7 @@ class TokenUNet(nn.Module):
     tokens to the next resolution; those of the decoder take the coarser map and the encoder's of their resolution.
 
     Args:
-        in_channels: 1 (the gray image is repeated to three channels) or 3.
+        in_channels: of the image; one channel is repeated to three, which ImageNet weights expect.
         img_size: side, or height and width, the network is meant for; a check only, since no weight depends on it.
         embed_dim: channels of the finest tokens, doubled at each stage.
         depths: blocks per encoder stage.
@@ -81,13 +81,14 @@ class TokenUNet(nn.Module):
         self.dims = [embed_dim * 2**i for i in range(len(depths))]
         _check_arguments(in_channels, self.dims, depths, num_heads, head_kernel_size)
         self.in_channels = in_channels
+        self.embedded_channels = embedded_channels(in_channels)
         self.stride = PATCH * 2 ** (len(depths) - 1)
         self._check_sides(*((img_size, img_size) if isinstance(img_size, int) else img_size))
         coarser = {PATCH * 2**i: self.dims[i] for i in reversed(range(len(depths) - 1))}
         self.feature_channels = coarser | {1: embed_dim}
 
     def embed(self, x: Tensor) -> Tensor:
-        """Image (B, 3, H, W) -> tokens (B, H / 4, W / 4, embed_dim)."""
+        """Image (B, embedded_channels, H, W) -> tokens (B, H / 4, W / 4, embed_dim)."""
         raise NotImplementedError
 
     def features(self, x: Tensor) -> dict[int, Tensor]:
@@ -105,7 +106,7 @@ class TokenUNet(nn.Module):
         """
         if not torch.jit.is_scripting():  # type: ignore[attr-defined]
             self._check_input(x)
-        x = self.embed(x.expand(-1, 3, -1, -1))
+        x = self.embed(x.expand(-1, self.embedded_channels, -1, -1))
         skips: list[Tensor] = []
         for stage in self.encoder:
             skips.append(x)
@@ -143,11 +144,20 @@ class TokenUNet(nn.Module):
             )
 
 
+def embedded_channels(in_channels: int) -> int:
+    """How many channels the first layer of these networks sees: one is repeated to three.
+
+    >>> [embedded_channels(number) for number in (1, 2, 3, 4)]
+    [3, 2, 3, 4]
+    """
+    return 3 if in_channels == 1 else in_channels
+
+
 def _check_arguments(
     in_channels: int, dims: Sequence[int], depths: Sequence[int], num_heads: Sequence[int], head_kernel_size: int
 ) -> None:
-    if in_channels not in (1, 3):
-        raise ValueError(f"in_channels must be 1 (gray, repeated) or 3, got {in_channels}.")
+    if in_channels < 1:
+        raise ValueError(f"in_channels must be at least 1, got {in_channels}.")
     if len(depths) < 2 or len(depths) != len(num_heads):
         raise ValueError(
             f"depths and num_heads need one entry per stage, at least two; got {tuple(depths)} and {tuple(num_heads)}."
