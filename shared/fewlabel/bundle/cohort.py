@@ -118,9 +118,10 @@ class BundleCohort:
         what = {"num_classes": "classes with the background", "in_channels": "channels"}
         for key, wanted in (("num_classes", num_classes), ("in_channels", in_channels)):
             if wanted != len(names[key]):
+                found = f"{len(names[key])} {what[key]} ({', '.join(names[key])})"
                 raise ValueError(
-                    f"{self.dataset_dir}: the data set has {len(names[key])} {what[key]} ({', '.join(names[key])}), but "
-                    f"the network is built for {wanted}: set --{key} {len(names[key])}, or leave it out"
+                    f"{self.dataset_dir}: the data set has {found}, but the network is built for {wanted}: set "
+                    f"--{key} {len(names[key])}, or leave it out"
                 )
 
     def ignored_value(self, labeled: Items) -> int | None:
@@ -191,8 +192,8 @@ class BundleCohort:
         wanted = {key: {**paper, **now}.get(key) for key in trained}
         raise ValueError(
             f"{note}: the weights beside it were trained with {trained}, but this training goes on from them with "
-            f'{wanted}; write their values into train.json ("num_classes", "in_channels", "paper"), or take the weights away to start '
-            "afresh"
+            f'{wanted}; write their values into train.json ("num_classes", "in_channels", "paper"), or take the weights away '
+            "to start afresh"
         )
 
     def unlabeled_beside(self, labeled: Items) -> Items:

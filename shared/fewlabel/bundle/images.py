@@ -73,7 +73,7 @@ def _single(file: Path, in_channels: int) -> dict[str, Any]:
 
 
 def _case(name: str, channels: Channels, in_channels: int) -> dict[str, Any]:
-    """The item of a case; a single file without a channel's number may hold all channels, which loading it will tell."""
+    """The item of a case; a single file without a channel's number may hold all of them, which loading will tell."""
     cure = "the network was trained on fewer; remove it"
     for problem in channel_problems(name, channels, [f"of {in_channels}"] * in_channels, cure):
         raise ValueError(problem)

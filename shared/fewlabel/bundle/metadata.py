@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 
 from fewlabel.data.layout.dataset_json import read_json
 
@@ -15,12 +16,12 @@ def promised_classes(bundle_root: str | os.PathLike[str]) -> int:
         ValueError: the metadata do not say it.
     """
     file = Path(bundle_root) / "configs" / "metadata.json"
-    described = read_json(file) if file.is_file() else {}
+    found: Any = read_json(file) if file.is_file() else {}
     for key in ("network_data_format", "outputs", "pred", "num_channels"):
-        described = described.get(key) if isinstance(described, dict) else None  # type: ignore[assignment]
-    if not isinstance(described, int) or described < 2:
+        found = found.get(key) if isinstance(found, dict) else None
+    if not isinstance(found, int) or found < 2:
         raise ValueError(
             f"{file}: network_data_format, outputs, pred has no num_channels of 2 or more, the number of classes with "
             "the background: correct it, or set --num_classes"
         )
-    return described
+    return found

@@ -18,6 +18,7 @@ from torch import nn
 
 from fewlabel.atomic import atomic_write
 from fewlabel.data import read_volume
+from fewlabel.data.files.volumes import read_channels, read_header
 from fewlabel.handlers.case_scores import CaseScores
 from fewlabel.handlers.history import read_history
 from fewlabel.handlers.model_saver import load_network
@@ -118,16 +119,20 @@ class CheckpointEvaluator:
         ]
 
     def _view(self, volume: str, rank: Any, dice: float, files: Mapping[str, Path]) -> CaseView:
-        arrays = {key: read_volume(path) for key, path in files.items()}
+        image = read_channels(files["image"])[0]
+        spacing = voxel_sizes(read_header(files["image"]).affine)
+        prediction, reference = read_volume(files["prediction"])[0], read_volume(files["label"])[0]
+        # what nobody annotated is no class
+        reference = np.where(np.isin(reference, list(self.labels)), reference, 0)
         return CaseView(
             volume=volume,
             rank=rank,
             dice=dice,
             # NIfTI's first axis runs to the patient's left: turned, so that it runs across the picture
-            image=arrays["image"][0].swapaxes(0, 1),
-            prediction=arrays["prediction"][0].swapaxes(0, 1),
-            reference=arrays["label"][0].swapaxes(0, 1),
-            spacing=[voxel_sizes(arrays["image"][1])[axis] for axis in (1, 0, 2)],
+            image=image.swapaxes(0, 1),
+            prediction=prediction.swapaxes(0, 1),
+            reference=reference.swapaxes(0, 1),
+            spacing=[spacing[axis] for axis in (1, 0, 2)],
             labels=self.labels,
         )
 

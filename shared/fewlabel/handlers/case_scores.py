@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from fewlabel.atomic import atomic_open
 from fewlabel.data.files.formats import split_ending
 from fewlabel.data.files.serialization import nifti_bytes
+from fewlabel.handlers.counted import counted_voxels
 from fewlabel.metrics import case_scores
 
 
@@ -53,7 +54,9 @@ class CaseScores:
         source = Path(str(image.meta["filename_or_obj"]))
         volume = str(item.get("volume", (split_ending(source.name) or (source.stem, ""))[0]))
         affine = np.asarray(image.affine, dtype=np.float64)
-        for row in case_scores(prediction, reference, self.labels, voxel_sizes(affine)):
+        # a voxel that nobody annotated is background in both; the segmentation that is kept has its class there
+        scored = np.where(counted_voxels(case["label"])[0].cpu().numpy(), prediction, 0)
+        for row in case_scores(scored, reference, self.labels, voxel_sizes(affine)):
             self.rows.append({"checkpoint": self.checkpoint, "case": item.get("case", volume), "volume": volume, **row})
         file = self.prediction_dir / f"{volume}.nii.gz"
         with atomic_open(file) as stream:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
+from fewlabel.labels import IGNORED
 from fewlabel.losses import CrossTeachingLoss, balanced_contrastive, hard_labels
 from fewlabel.methods.base import Batch, Method, labeled_part, unlabeled_images
 from fewlabel.networks import FeatureNetwork, NetworkOutput, build_projectors, check_passes, forward_features
@@ -22,6 +23,8 @@ class MCSC(Method):
     exchange: ground truth on labeled slices, the *other* network's classes on unlabeled ones. Each map is cut into
     patches; a group holds one random patch of every map, and the contrast (thesis eq. 4.2,
     :func:`fewlabel.losses.balanced_contrastive`) runs within groups.
+
+    Labeled pixels that nobody annotated are in no sum.
 
     .. math:: L = L_{cnn} + L_{tra} + w_{cl} \sum_{scales} \tfrac1M \sum_{m=1}^M L_{bcl}(A^m)
 
@@ -119,7 +122,7 @@ class MCSC(Method):
         cut_a, cut_b = cut_patches(maps_a, corners[:, :num], patch), cut_patches(maps_b, corners[:, num:], patch)
         pixels_a, pixels_b = self.projectors[str(stride)](cut_a.flatten(0, 1), cut_b.flatten(0, 1))
         groups = [p.unflatten(0, (len(classes), num)).movedim(2, -1).flatten(1, 3) for p in (pixels_a, pixels_b)]
-        return balanced_contrastive(torch.cat(groups, dim=1), classes, self.temperature)
+        return balanced_contrastive(torch.cat(groups, dim=1), classes, self.temperature, ignore_index=IGNORED)
 
 
 def _check_contrast(warmup: float, groups_per_step: int | None, patches: str, temperature: float) -> None:

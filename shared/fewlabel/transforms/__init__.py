@@ -3,8 +3,17 @@
 from fewlabel.transforms.augmentation import SliceAugmentationd
 from fewlabel.transforms.case_checks import CheckCased
 from fewlabel.transforms.loading import LoadCased
+from fewlabel.transforms.one_hot import OneHotClassesd
 from fewlabel.transforms.reading import SimpleITKReader
 from fewlabel.transforms.resampling import Resampled
 from fewlabel.transforms.strong_view import StrongViewd
 
-__all__ = ["CheckCased", "LoadCased", "Resampled", "SimpleITKReader", "SliceAugmentationd", "StrongViewd"]
+__all__ = [
+    "CheckCased",
+    "LoadCased",
+    "OneHotClassesd",
+    "Resampled",
+    "SimpleITKReader",
+    "SliceAugmentationd",
+    "StrongViewd",
+]

@@ -81,11 +81,12 @@ class _NamingLoader(LoadImage):
     """What readers raise on a damaged file may not name it, and differs from format to format."""
 
     def __call__(self, filename: Sequence[File] | File, reader: ImageReader | None = None) -> Any:
-        if _are_channels(filename):
-            loaded = [self(file, reader) for file in filename]
+        channels = _channels(filename)
+        if channels:
+            loaded = [self(file, reader) for file in channels]
             if self.image_only:
-                return _join(filename, loaded)
-            return _join(filename, [image for image, _ in loaded]), loaded[0][1]
+                return _join(channels, loaded)
+            return _join(channels, [image for image, _ in loaded]), loaded[0][1]
         try:
             return super().__call__(filename, reader)
         except (FileNotFoundError, PermissionError, ImportError, SeriesError):
@@ -98,10 +99,10 @@ class _NamingLoader(LoadImage):
             ) from error
 
 
-def _are_channels(files: Sequence[File] | File) -> bool:
-    """Whether several files are the channels of an image, not the slices of a DICOM series."""
-    several = not isinstance(files, str | PathLike) and len(files) > 1
-    return several and all(str(file).lower().endswith(_VOLUMES) for file in files)
+def _channels(files: Sequence[File] | File) -> list[str]:
+    """The files of an image's channels; none if it is one file, or the slices of a DICOM series."""
+    names = [] if isinstance(files, str | PathLike) else [str(file) for file in files]
+    return names if len(names) > 1 and all(name.lower().endswith(_VOLUMES) for name in names) else []
 
 
 def _join(files: Sequence[File], channels: Sequence[Any]) -> Any:
