@@ -20,7 +20,7 @@ from fewlabel.methods import (
     ReCoLoss,
     Supervised,
 )
-from tests.helpers.pixel_networks import PixelNetwork, build_mcsc, build_mcsc_v2
+from helpers.pixel_networks import PixelNetwork, build_mcsc, build_mcsc_v2
 
 CONTRASTS = ("segmentation_contrast", "query_contrast")
 

@@ -192,8 +192,8 @@ class BundleCohort:
         wanted = {key: {**paper, **now}.get(key) for key in trained}
         raise ValueError(
             f"{note}: the weights beside it were trained with {trained}, but this training goes on from them with "
-            f'{wanted}; write their values into train.json ("num_classes", "in_channels", "paper"), or take the weights away '
-            "to start afresh"
+            f'{wanted}; write their values into train.json ("num_classes", "in_channels", "paper"), or take the '
+            "weights away to start afresh"
         )
 
     def unlabeled_beside(self, labeled: Items) -> Items:
