@@ -159,8 +159,8 @@ def test_weights_of_four_million_voxels_keep_their_digits_in_float32() -> None:
     weights = lovasz_weights(foreground)
     assert weights.double().sum().item() == pytest.approx(1, abs=1e-6)
     # The last foreground voxel, the hundredth from the end, makes the union 3,999,901 voxels large.
-    assert foreground[-1]
-    assert weights[-1].item() == pytest.approx(1 / 3_999_901, rel=2e-7)
+    assert foreground[-100]
+    assert weights[-100].item() == pytest.approx(1 / 3_999_901, rel=2e-7)
 
 
 def test_half_precision_probabilities_are_summed_in_float32() -> None:
