@@ -12,6 +12,9 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
 LABEL_PIP := $(LABEL_VENV)/bin/python -m pip --disable-pip-version-check install --quiet
 BUNDLES := $(patsubst bundles/%/configs/train.json,%,$(wildcard bundles/*/configs/train.json))
+# Processes that share the tests, with one thread each, so that they do not wait for each other.
+TEST_PROCESSES ?= 2
+PARALLEL = OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses $(TEST_PROCESSES) --dist loadfile
 BENCHMARKS = $(shell grep -l __main__ tests/benchmarks/*.py)
 
 .DEFAULT_GOAL := help
@@ -25,7 +28,7 @@ demo: $(VENV)/runtime.stamp ## Train the bundle mcsc on a synthetic cohort, scor
 	$(BIN)/python -m monai.bundle run --config_file bundles/mcsc/configs/train.json
 
 test: $(VENV)/dev.stamp ## Run the tests, without the slow ones
-	$(BIN)/python -m pytest -m "not slow"
+	$(PARALLEL) -m "not slow"
 
 test-slow: $(VENV)/dev.stamp ## Run the slow tests: whole trainings, commands of the documentation, MONAI Label
 	$(BIN)/python -m pytest -m slow

@@ -71,3 +71,82 @@ def test_the_package_runs_as_a_module_and_help_imports_no_framework():
     assert done.returncode == 0
     assert "False False" in done.stdout
     assert "labeled_cases" in done.stdout + done.stderr
+
+
+@pytest.mark.parametrize(
+    "words", [["train", "--help"], ["evaluate", "mcsc", "--help"], ["segment", "-h"], ["where", "mcsc"]]
+)
+def test_help_and_the_search_for_a_bundle_import_no_framework(words):
+    program = "\n".join(
+        [
+            "import sys",
+            "from fewlabel.cli import main",
+            f"main({words!r})",
+            "print('torch' in sys.modules, 'monai' in sys.modules)",
+        ]
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True)
+    *said, imported = done.stdout.splitlines()
+    assert imported == "False False"
+    assert f"    fewlabel {words[0]} mcsc --dataset_dir /data/" in "\n".join(said) or said[0].endswith("mcsc")
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["train"], "fewlabel train needs a bundle first, one of "),
+        (["evaluate", "no_such_bundle"], "no_such_bundle: no such bundle; the known ones are "),
+        (["train", "mcsc", "--with", "large"], "mcsc has multi_gpu_train, small; name one of them"),
+        (["segment", "mcsc", "--dataset_dir", "my", "scans"], "'scans' follows no option"),
+        (["copy", "mcsc", "/dev/null"], "can't write the copy"),
+        (["where", "2024_02_02"], "2024_02_02: no such bundle"),
+    ],
+)
+def test_a_bundle_or_option_that_is_not_there_is_one_line_and_exits_with_2(words, message, capsys):
+    with pytest.raises(SystemExit, match="2"):
+        main(words)
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("fewlabel: error: ")
+    assert message in line
+
+
+def test_a_dataset_is_checked_without_importing_a_framework(phantom):
+    program = "\n".join(
+        [
+            "import sys",
+            "from fewlabel.cli import main",
+            f"main(['check', {str(phantom)!r}])",
+            "print('torch' in sys.modules, 'monai' in sys.modules)",
+        ]
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True)
+    assert "labeled:" in done.stdout
+    assert done.stdout.splitlines()[-1] == "False False"
+
+
+def test_what_needs_a_framework_is_imported_when_asked_for():
+    import fewlabel.data
+
+    for name in fewlabel.data.__all__:
+        assert getattr(fewlabel.data, name).__name__ == name
+    with pytest.raises(AttributeError, match="has no attribute 'SliceDataste'"):
+        _ = fewlabel.data.SliceDataste
+
+
+@pytest.mark.parametrize("name", ["c#1", "2024_02_02", "1234", "1e3", "a,b", "None"])
+@pytest.mark.parametrize("form", [lambda path: [path], lambda path: [f"--directory={path}"]], ids=["word", "option"])
+def test_a_path_arrives_as_typed(name, form, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    main(["phantom", "cardiac", *form(name), "--cases", "3"])
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+    assert capsys.readouterr().out == f"{name}\n"
+    main(["check", *form(name)])
+    assert "ready to train" in capsys.readouterr().out
+
+
+def test_the_names_of_classes_arrive_as_typed(tmp_path, monkeypatch):
+    saved = []
+    monkeypatch.setattr("fewlabel.networks.vclipseg.text_embedding.save_embeddings", lambda *given: saved.append(given))
+    main(["embed", "1e3", "left#atrium", "--out", "2024_02_02", "--template", "{}"])
+    ((names, out, _, template),) = saved
+    assert (names, out, template) == (["background", "1e3", "left#atrium"], "2024_02_02", "{}")

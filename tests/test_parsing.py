@@ -49,6 +49,6 @@ def test_a_missing_argument_is_missing_still() -> None:
 
 def test_the_switches_of_the_documentation_read_words(tmp_path: object) -> None:
     assert SliceAugmentationd((8, 8), flips="false").flips is False  # type: ignore[arg-type]
-    assert ResizedSliceInferer((8, 8), published="true").published is True  # type: ignore[arg-type]
+    assert ResizedSliceInferer((8, 8), released_resize="true").released_resize is True  # type: ignore[arg-type]
     assert TrainingState(f"{tmp_path}/state.pt", resume="false").resume is False  # type: ignore[arg-type]
     assert sum(p.numel() for p in UNet(xavier_head="false").parameters()) == 1_813_764  # type: ignore[arg-type]

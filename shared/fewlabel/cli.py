@@ -2,8 +2,37 @@
 
 from __future__ import annotations
 
+import inspect
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from fewlabel.launch.commands import evaluate, segment, train
+
+
+def copy(bundle: str, directory: str) -> None:
+    """Copy a bundle's configs, docs and license to where they can be changed; the copy runs by itself.
+
+    Args:
+        bundle: The bundle's name or folder.
+        directory: Where the copy is made, as a folder of the bundle's name; one that is there is refused.
+
+    """
+    from fewlabel.launch import copy_bundle
+
+    print(copy_bundle(bundle, directory))
+
+
+def where(bundle: str) -> None:
+    """Print the folder of a bundle, whose configs/ are what the long form runs.
+
+    Args:
+        bundle: The bundle's name or folder.
+
+    """
+    from fewlabel.launch import bundle_folder
+
+    print(bundle_folder(bundle).resolve())
 
 
 def check(directory: str, labeled_cases: int | None = None, seed: int = 0, fold: int | None = None) -> None:
@@ -41,34 +70,27 @@ def phantom(kind: str, directory: str, cases: int = 24, seed: int = 0) -> None:
     print(write_phantom(str(directory), str(kind), cases, seed))
 
 
-def prepare(
-    dataset: str, raw: str, out: str, allow_missing: bool | str = False, margin: int | str | None = None
-) -> None:
-    """Turn the download of a public dataset into our layout, with the published splits; a second run continues.
+def prepare(dataset: str, *paths: str, **options: Any) -> None:
+    """Turn a public dataset's download, or two folders of your own, into our layout.
+
+    `prepare acdc|la|pancreas|synapse RAW OUT` gives the published splits, and a second run continues;
+    `prepare folders IMAGES LABELS OUT` matches scans or pictures with label maps.
+
+    Options: --allow_missing true prepares what is there although the published splits name more. Of la and pancreas:
+    --margin, the voxels to keep around the label's box, or none. Of synapse: --organs, --split, --numbering and
+    --validation choose one of the ways in which it is used. Of folders: --pattern, --label_pattern and --pairs say what
+    belongs together, --names and --mapping what the labels are, --spacing and --links how they are written. The page on
+    data explains each.
 
     Args:
-        dataset: Which one: acdc, la (left atrium) or pancreas.
-        raw: The unpacked download.
-        out: The new dataset's folder.
-        allow_missing: Prepare what is there although the published splits name more.
-        margin: Of la and pancreas: voxels to keep around the label's box; none for whole scans.
+        dataset: What to prepare: acdc, folders, la (left atrium), pancreas or synapse.
+        paths: The unpacked download, or the folders of images and of label maps; then the new dataset's folder.
+        options: See above; an unknown one is answered with those that there are.
 
     """
-    from fewlabel.data.public.acdc import prepare_acdc
-    from fewlabel.data.public.left_atrium import prepare_la
-    from fewlabel.data.public.pancreas import prepare_pancreas
+    from fewlabel.data.preparations import run_preparation
 
-    cropping = {"la": prepare_la, "pancreas": prepare_pancreas}
-    missing = _truth("allow_missing", allow_missing)
-    if dataset in cropping:
-        region = {} if margin is None else {"margin": None if margin == "none" else margin}
-        cropping[dataset](str(raw), str(out), allow_missing=missing, **region)  # type: ignore[arg-type]
-    elif dataset == "acdc" and margin is None:
-        prepare_acdc(str(raw), str(out), allow_missing=missing)
-    elif dataset == "acdc":
-        raise ValueError("margin is for la and pancreas: scans of acdc are kept whole")
-    else:
-        raise ValueError(f"dataset is {dataset!r}, but the known ones are acdc, {', '.join(sorted(cropping))}")
+    run_preparation(str(dataset), [str(path) for path in paths], options)
 
 
 def pack(
@@ -188,7 +210,23 @@ def _truth(name: str, value: bool | str) -> bool:
     return known[str(value).lower()]
 
 
-COMMANDS = {
+def _hand_on_text(command: Callable[..., object]) -> None:
+    """Let text, paths among it, arrive as typed: Fire would read c#1 as c, and 2024_02_02 as 20240202."""
+    from fire.decorators import SetParseFn, SetParseFns
+    from fire.parser import DefaultParseValue
+
+    parameters = inspect.signature(command).parameters.values()
+    others = [parameter.name for parameter in parameters if parameter.annotation not in ("str", "str | None")]
+    SetParseFn(str)(command)
+    SetParseFns(**dict.fromkeys(others, DefaultParseValue))(command)
+
+
+COMMANDS: dict[str, Callable[..., object]] = {
+    "train": train,
+    "evaluate": evaluate,
+    "segment": segment,
+    "copy": copy,
+    "where": where,
     "check": check,
     "configs": configs,
     "embed": embed,
@@ -201,12 +239,33 @@ COMMANDS = {
 }
 
 
+# Their words go to MONAI as they were typed, past our own Fire.
+HANDED_OVER = {"train": train, "evaluate": evaluate, "segment": segment}
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line; what a user got wrong is one line on stderr and the exit code 2."""
-    import fire
-
+    words = sys.argv[1:] if arguments is None else list(arguments)
     try:
-        fire.Fire(COMMANDS, command=None if arguments is None else list(arguments), name="fewlabel")
+        if not words or words[0] not in HANDED_OVER:
+            _run(words)
+            return
+        command = HANDED_OVER[words[0]]
+        if {"--help", "-h"} & set(words):
+            print(inspect.getdoc(command))
+            return
+        long_form = command(*words[1:])
     except (ValueError, OSError, ImportError) as error:
         print(f"fewlabel: error: {error}", file=sys.stderr)
         raise SystemExit(2) from None
+    from fewlabel.launch import hand_over
+
+    hand_over(long_form)
+
+
+def _run(words: list[str]) -> None:
+    import fire
+
+    for command in COMMANDS.values():
+        _hand_on_text(command)
+    fire.Fire(COMMANDS, command=words, name="fewlabel")

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-import traceback as tracebacks
+import dis
 from pathlib import Path
+from types import TracebackType
 
 _PACKAGE = Path(__file__).parent
+_RAISE = dis.opmap["RAISE_VARARGS"]
 
 
 def user_facing_cause(error: BaseException) -> BaseException:
@@ -19,6 +21,19 @@ def user_facing_cause(error: BaseException) -> BaseException:
     return next((cause for cause in chain if _is_ours(cause)), chain[-1])
 
 
+def is_explained(error: BaseException) -> bool:
+    """Return whether the message says all that a person needs: what is wrong outside the program, and what to do.
+
+    That is what this package's ``raise`` statements say about an argument or a file, and what the system says about a
+    file that this package could not open or write. An error that a statement of ours ran into is a fault of ours.
+    """
+    place = _place(error)
+    if place is None or not _is_ours(error):
+        return False
+    raised = place.tb_frame.f_code.co_code[place.tb_lasti] == _RAISE
+    return isinstance(error, OSError) or (raised and isinstance(error, (ValueError, ImportError)))
+
+
 def one_line(error: BaseException) -> str:
     """Return the message as one line; those of ValueError and OSError are sentences, others need the error's name.
 
@@ -30,5 +45,13 @@ def one_line(error: BaseException) -> str:
 
 
 def _is_ours(error: BaseException) -> bool:
-    files = [frame.f_code.co_filename for frame, _ in tracebacks.walk_tb(error.__traceback__)]
-    return bool(files) and Path(files[-1]).is_relative_to(_PACKAGE)
+    place = _place(error)
+    return place is not None and Path(place.tb_frame.f_code.co_filename).is_relative_to(_PACKAGE)
+
+
+def _place(error: BaseException) -> TracebackType | None:
+    """Return where an error was raised, None of one that never was."""
+    place = error.__traceback__
+    while place is not None and place.tb_next is not None:
+        place = place.tb_next
+    return place

@@ -141,7 +141,7 @@ def test_synchronized_batch_normalization_on_the_cpu_is_an_error() -> None:
 
 def test_a_program_started_without_torchrun_is_told_so(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("RANK", raising=False)
-    with pytest.raises(RuntimeError, match="needs torchrun: torchrun --nproc_per_node 2"):
+    with pytest.raises(ValueError, match="needs torchrun: torchrun --nproc_per_node 2"):
         init_distributed()
 
 

@@ -2,13 +2,9 @@ from __future__ import annotations
 
 import pytest
 import torch
-from monai.bundle import ConfigParser
 from torch import nn
 
 from fewlabel.engines import PolynomialWarmup
-from helpers.paths import ROOT
-
-BUNDLES = ROOT / "bundles"
 
 
 def optimizer(**rates: float) -> torch.optim.Optimizer:
@@ -63,16 +59,3 @@ def test_optimizers_without_named_groups_decay_from_the_first_step() -> None:
 def test_unknown_groups_and_values_out_of_range_are_errors(total: int, warmup: dict[str, float], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         PolynomialWarmup(optimizer(cnn=0.1), total, warmup=warmup)
-
-
-@pytest.mark.parametrize("bundle", sorted(path.parent.parent.name for path in BUNDLES.glob("*/configs/train.json")))
-def test_the_schedule_of_a_bundle_ends_with_the_trainers_epochs_whoever_sets_them(bundle: str) -> None:
-    config = ConfigParser()
-    config.read_config(BUNDLES / bundle / "configs" / "train.json")
-    config["settings"] = dict(config["demo"])  # without a look at any data
-    per_epoch = config["demo"]["steps_per_epoch"]
-    assert config.get_parsed_content("lr_scheduler#total_steps") == config["demo"]["steps"]
-    config.parse(reset=True)
-    config["train"]["trainer"]["max_epochs"] = 7
-    config.parse(reset=True)
-    assert config.get_parsed_content("lr_scheduler#total_steps") == 7 * per_epoch

@@ -98,7 +98,7 @@ def states(outcomes: list[CaseStatus]) -> str:
     "changes",
     [
         {},
-        {"inferer": ResizedSliceInferer((8, 8), slice_axis=0, batch_size=3, published=True)},
+        {"inferer": ResizedSliceInferer((8, 8), slice_axis=0, batch_size=3, released_resize=True)},
         {"postprocessing": ARGMAX},
         {"postprocessing": Compose([ARGMAX, KeepLargestConnectedComponentd("pred")])},
         {"inferer": SlidingWindowInferer((8, 8, 3)), "network": nn.Conv3d(1, 4, 3, padding=1)},

@@ -15,7 +15,7 @@ class Remembering(Noisy):
 
     def __init__(self, dropout: float = 0.3) -> None:
         super().__init__(dropout)
-        self.bank = ClassBank(num_classes=2, channels=2, capacity=10, max_share=0.3)
+        self.bank = ClassBank(num_classes=2, channels=2, capacity=10, max_fraction=0.3)
         self.means: list[Tensor] = []
 
     def forward(self, batch: Batch, progress: float = 0.0) -> dict[str, Tensor]:

@@ -59,7 +59,7 @@ def nearest(array: np.ndarray, size: tuple[int, int]) -> np.ndarray:
 @torch.no_grad()
 def test_published_resizing_is_nearest_of_the_image_and_of_the_classes(network: nn.Module) -> None:
     volume = torch.rand(1, 2, 7, 9, 4)
-    result = ResizedSliceInferer((5, 11), published=True)(volume, network)[0].argmax(0).numpy()
+    result = ResizedSliceInferer((5, 11), released_resize=True)(volume, network)[0].argmax(0).numpy()
     for position in range(4):
         small = np.stack([nearest(channel, (5, 11)) for channel in volume[0, ..., position].numpy()])
         classes = network(torch.from_numpy(small)[None])[0].argmax(0).numpy()
@@ -71,7 +71,7 @@ def test_resizing_moves_nothing_to_one_side(published: bool) -> None:
     # mirrored before or after, the result is the same: plain "nearest" fails here by a pixel. The sizes are odd, so
     # that no center falls between two pixels
     volume = torch.rand(1, 1, 13, 15, 2)
-    inferer = ResizedSliceInferer((7, 23), published=published)
+    inferer = ResizedSliceInferer((7, 23), released_resize=published)
     torch.testing.assert_close(inferer(volume.flip(2, 3), nn.Identity()), inferer(volume, nn.Identity()).flip(2, 3))
 
 

@@ -8,11 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from helpers.bundles import BUNDLES
 from helpers.label_zips import packed, unzip
 from helpers.paths import ROOT
 from helpers.serving import Server, assert_same, bundle_run, serving
-
-BUNDLES = sorted(path.parents[1].name for path in (ROOT / "bundles").glob("*/configs/train.json"))
 
 
 @pytest.fixture(scope="module")

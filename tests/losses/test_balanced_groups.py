@@ -26,14 +26,14 @@ def labels() -> Tensor:
     return torch.randint(4, (3, 300), generator=torch.Generator().manual_seed(1))
 
 
-# 300 pixels make tiles of 64 rows: 19200, 15104, 11008, 6912 and 2816 elements. Room for the last alone, for the first
-# alone, for two, and for all of a group, at once.
-@pytest.mark.parametrize("room", [3_000, 20_000, 35_000, 100_000])
-def test_tiles_that_find_no_room_are_computed_again(
-    features: Tensor, labels: Tensor, room: int, monkeypatch: pytest.MonkeyPatch
+# 300 pixels make tiles of 64 rows: 19200, 15104, 11008, 6912 and 2816 elements. Memory for the last alone, for the
+# first alone, for two, and for all of a group, at once.
+@pytest.mark.parametrize("elements", [3_000, 20_000, 35_000, 100_000])
+def test_tiles_beyond_the_memory_limit_are_computed_again(
+    features: Tensor, labels: Tensor, elements: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole = losses_and_gradient(features, labels, 0.1)
-    monkeypatch.setattr(balanced_groups, "_room", lambda features: room)
+    monkeypatch.setattr(balanced_groups, "_max_elements", lambda features: elements)
     assert [part.stop for part in balanced_groups._parts(features)] == [1, 2, 3]
     assert len(list(balanced_groups._tiles(features[:1]))) == 5
     torch.testing.assert_close(losses_and_gradient(features, labels, 0.1), whole)

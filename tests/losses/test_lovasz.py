@@ -191,7 +191,7 @@ def test_the_module_equals_the_function() -> None:
 
 
 def test_logits_instead_of_probabilities_are_refused() -> None:
-    with pytest.raises(ValueError, match=r"must lie in \[0, 1\], got -2 \.\. 3; apply softmax over axis 1"):
+    with pytest.raises(ValueError, match=r"must be in \[0, 1\], got -2 \.\. 3; apply softmax over axis 1"):
         lovasz_softmax(torch.tensor([[[-2.0], [3.0]]]), torch.tensor([[0]]))
 
 

@@ -81,5 +81,5 @@ def test_predictions_that_do_not_fit_and_temperatures_out_of_range_are_refused()
         with pytest.raises(ValueError, match="two or more predictions of one shape"):
             mutual_consistency(logits)
     for temperature in (0.0, 0.01, 1.5):
-        with pytest.raises(ValueError, match="temperature must lie in"):
+        with pytest.raises(ValueError, match="temperature must be in"):
             sharpen(one, temperature)

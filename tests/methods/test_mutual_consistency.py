@@ -54,7 +54,7 @@ def test_the_temperature_and_the_stop_of_gradients_are_passed_on() -> None:
         mutual_consistency(network.outputs(images), 0.5),
     )
     weight = network.decoders[0].weight
-    stopped = torch.autograd.grad(mutual_consistency(network.outputs(images), detach=True), [weight])[0]
+    stopped = torch.autograd.grad(mutual_consistency(network.outputs(images), detach_targets=True), [weight])[0]
     for word, same in (("true", True), ("false", False)):  # as a command line has them
         term = MutualConsistency(network, detach_targets=word)(data)["consistency"]  # type: ignore[arg-type]
         assert torch.allclose(torch.autograd.grad(term, [weight])[0], stopped) is same

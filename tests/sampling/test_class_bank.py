@@ -35,7 +35,7 @@ def test_new_keys_replace_the_oldest_ones_across_the_wrap_around() -> None:
 
 
 def test_pushes_that_do_not_divide_the_capacity_wrap_around_as_well() -> None:
-    bank = ClassBank(num_classes=3, channels=3, capacity=7, max_share=0.5)  # quota 3
+    bank = ClassBank(num_classes=3, channels=3, capacity=7, max_fraction=0.5)  # quota 3
     expected: deque[int] = deque(maxlen=7)
     for first in range(0, 45, 3):
         bank.push(0, *numbered(first, 3))
@@ -177,8 +177,8 @@ def test_a_refused_push_says_why_and_leaves_the_bank_as_it_was(
     ("arguments", "message"),
     [
         ({"capacity": 0}, r"must be at least 1, got 2, 3, 0"),
-        ({"max_share": 0.0}, r"max_share must be a share of the capacity in \(0, 1\], got 0.0"),
-        ({"max_share": 1.5}, "got 1.5"),
+        ({"max_fraction": 0.0}, r"max_fraction must be a share of the capacity in \(0, 1\], got 0.0"),
+        ({"max_fraction": 1.5}, "got 1.5"),
     ],
 )
 def test_says_which_setting_is_out_of_range(arguments: dict[str, float], message: str) -> None:

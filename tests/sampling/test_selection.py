@@ -72,18 +72,25 @@ def test_an_anchor_s_class_is_its_label_even_against_the_prediction() -> None:
     assert anchors(sure_of_zero, torch.tensor([1]), labeled=YES, certain=NO).tolist() == [[False, True]]
 
 
-@pytest.mark.parametrize(("low_rank", "high_rank"), [(1, 2), (1, 4), (2, 2), (2, 3)])
-def test_negatives_are_equations_5_5_and_5_6_pixel_by_pixel(low_rank: int, high_rank: int) -> None:
+@pytest.mark.parametrize(("certain_rank", "uncertain_rank"), [(1, 2), (1, 4), (2, 2), (2, 3)])
+def test_negatives_are_equations_5_5_and_5_6_pixel_by_pixel(certain_rank: int, uncertain_rank: int) -> None:
     probabilities, labels, labeled, certain = pixels()
-    chosen = negatives(probabilities, labels, labeled=labeled, certain=certain, low_rank=low_rank, high_rank=high_rank)
+    chosen = negatives(
+        probabilities,
+        labels,
+        labeled=labeled,
+        certain=certain,
+        certain_rank=certain_rank,
+        uncertain_rank=uncertain_rank,
+    )
     for i, row in enumerate(probabilities.tolist()):
         for c in range(4):
             if labeled[i]:
-                expected = labels[i] != c and rank(row, c) < low_rank
+                expected = labels[i] != c and rank(row, c) < certain_rank
             elif certain[i]:
-                expected = rank(row, c) >= low_rank
+                expected = rank(row, c) >= certain_rank
             else:
-                expected = rank(row, c) >= high_rank
+                expected = rank(row, c) >= uncertain_rank
             assert chosen[i, c] == bool(expected)
 
 
@@ -110,7 +117,7 @@ def test_certain_unlabeled_pixels_are_negatives_of_every_other_class() -> None:
 def test_the_highest_rank_leaves_uncertain_pixels_out() -> None:
     probabilities = pixels()[0]
     none = torch.zeros(200, dtype=torch.bool)
-    assert not negatives(probabilities, probabilities.argmax(1), labeled=none, certain=none, high_rank=4).any()
+    assert not negatives(probabilities, probabilities.argmax(1), labeled=none, certain=none, uncertain_rank=4).any()
 
 
 def test_a_batch_without_pixels_selects_nothing() -> None:
@@ -140,8 +147,18 @@ def test_both_say_what_is_wrong_with_their_input(changed: dict[str, Tensor], mes
             select(**arguments)
 
 
-@pytest.mark.parametrize(("low_rank", "high_rank"), [(0, 2), (3, 2), (1, 5)])
-def test_ranks_out_of_order_are_refused(low_rank: int, high_rank: int) -> None:
+@pytest.mark.parametrize(("certain_rank", "uncertain_rank"), [(0, 2), (3, 2), (1, 5)])
+def test_ranks_out_of_order_are_refused(certain_rank: int, uncertain_rank: int) -> None:
     probabilities, labels, labeled, certain = pixels()
-    with pytest.raises(ValueError, match=rf"low_rank <= high_rank <= 4.*low_rank={low_rank}, high_rank={high_rank}"):
-        negatives(probabilities, labels, labeled=labeled, certain=certain, low_rank=low_rank, high_rank=high_rank)
+    with pytest.raises(
+        ValueError,
+        match=rf"certain_rank <= uncertain_rank <= 4.*certain_rank={certain_rank}, uncertain_rank={uncertain_rank}",
+    ):
+        negatives(
+            probabilities,
+            labels,
+            labeled=labeled,
+            certain=certain,
+            certain_rank=certain_rank,
+            uncertain_rank=uncertain_rank,
+        )

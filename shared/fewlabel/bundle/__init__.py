@@ -1,6 +1,7 @@
 """What a bundle's JSON needs from the world around it: where it lies, and which cases it works on; and its zip."""
 
 from fewlabel.bundle.cohort import BundleCohort
+from fewlabel.bundle.command_line.check import check_command_line
 from fewlabel.bundle.error_hook import explain_errors
 from fewlabel.bundle.export.network import export_bundle
 from fewlabel.bundle.images import find_images
@@ -13,6 +14,7 @@ from fewlabel.parsing import parse_bool
 
 __all__ = [
     "BundleCohort",
+    "check_command_line",
     "explain_errors",
     "export_bundle",
     "find_images",

@@ -9,6 +9,7 @@ from monai.bundle import ConfigParser
 from torch import nn
 
 from fewlabel.handlers.model_saver import load_network
+from fewlabel.launch import work_folder
 
 # the key of inference.json that defines the network whose weights lie in the file
 NETWORKS = {"models/model.pt": "network_def", "models/model_second.pt": "second_network_def"}
@@ -27,14 +28,15 @@ def check_weights(root: str | os.PathLike[str], file: str) -> None:
             the network.
     """
     folder, key = Path(root).resolve(), NETWORKS[file]
+    work = work_folder(folder)
     config = folder / "configs" / "inference.json"
     parser = ConfigParser()
     parser.read_config(str(config))
-    parser["bundle_root"] = str(folder)
-    parser["checkpoint"] = str(folder / "models" / "model.pt")
+    parser["bundle_root"] = str(work)
+    parser["checkpoint"] = str(work / "models" / "model.pt")
     if f"{key}#_disabled_" in parser:
         parser[f"{key}#_disabled_"] = False  # the second student is built only when it is asked for
     network = parser.get_parsed_content(key, default=None) if key in parser else None
     if not isinstance(network, nn.Module):
         raise ValueError(f"{config}: {key} defines no network, so {file} can't be checked; define it there")
-    load_network(network, folder / file)
+    load_network(network, work / file)

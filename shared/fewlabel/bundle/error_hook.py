@@ -5,25 +5,36 @@ from __future__ import annotations
 import sys
 from types import TracebackType
 
-from fewlabel.errors import one_line, user_facing_cause
+from fewlabel.errors import is_explained, one_line, user_facing_cause
+from fewlabel.parsing import parse_bool
 
 
-def explain_errors() -> None:
-    """End the report of an uncaught error with the message that names the fault and its cure.
+def explain_errors(traceback: bool | str = False) -> None:
+    """End the report of an uncaught error with the message that names the fault and what to do.
 
-    ``monai.bundle`` wraps an error in one for each expression it passes through, so that a traceback ends with the name
-    of an expression. The traceback stays, as does whatever else reports uncaught errors; a last line says what
-    happened: see :func:`fewlabel.errors.user_facing_cause`. Calling this again changes nothing.
+    ``monai.bundle`` wraps an error in one for each expression it passes through, so that a traceback of a hundred lines
+    ends with the name of an expression. A last line says what happened: see
+    :func:`fewlabel.errors.user_facing_cause`. Where that says all (see :func:`fewlabel.errors.is_explained`), it is
+    printed alone. Whatever else reports uncaught errors gets them as before. Calling this again changes nothing.
+
+    Args:
+        traceback: print the traceback always.
+
+    Raises:
+        ValueError: ``traceback`` is neither true nor false.
     """
+    everything = parse_bool(traceback)
     if getattr(sys.excepthook, "explains", False):
         return
     report = sys.excepthook
 
-    def explain(kind: type[BaseException], error: BaseException, traceback: TracebackType | None) -> None:
-        report(kind, error, traceback)
+    def explain(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
         cause = user_facing_cause(error)
-        if cause is not error:
-            print(f"\nfewlabel: error: {one_line(cause)}", file=sys.stderr)
+        alone = is_explained(cause) and not everything
+        if not alone or report is not sys.__excepthook__:
+            report(kind, error, trace)
+        if alone or cause is not error:
+            print("" if alone else "\n", f"fewlabel: error: {one_line(cause)}", sep="", file=sys.stderr)
 
     explain.explains = True  # type: ignore[attr-defined]
     sys.excepthook = explain

@@ -1,4 +1,4 @@
-"""Find the folder that a running bundle lies in, whatever the working directory."""
+"""Find the folder that a running bundle is in, whatever the working directory."""
 
 from __future__ import annotations
 
@@ -8,14 +8,17 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import fewlabel
+from fewlabel.launch.folders import INSTALLED, work_folder
 
 
 def find_root(name: str) -> str:
-    """Return the absolute path of the bundle called ``name``.
+    """Return the absolute path of the folder that the bundle called ``name`` reads weights from and writes to.
 
     ``monai.bundle`` leaves ``bundle_root`` to the configuration, which can't see its own file. It puts the bundle's
     folder second on ``sys.path``, though, before it runs; a zip carries this package inside the bundle; and in a
     checkout the bundles lie beside the package. The first folder whose ``configs/metadata.json`` has this name is it.
+    A bundle that was installed with the package works in a folder of its name in the working directory instead, see
+    :func:`fewlabel.launch.work_folder`.
 
     Args:
         name: the bundle's ``name`` in its metadata.
@@ -25,7 +28,7 @@ def find_root(name: str) -> str:
     """
     for folder in _candidates(name):
         if _is_bundle(folder, name):
-            return str(folder.resolve())
+            return str(work_folder(folder.resolve()).resolve())
     raise FileNotFoundError(
         f"can't find the folder of the bundle {name!r}; name it with --bundle_root /path/to/{name}, or run the "
         "configuration through python -m monai.bundle run"
@@ -40,6 +43,7 @@ def _candidates(name: str) -> Iterator[Path]:
     yield from (Path(entry) for entry in sys.path[:1])
     yield Path.cwd()
     yield package.parents[1] / "bundles" / name
+    yield package / INSTALLED / name
 
 
 def _is_bundle(folder: Path, name: str) -> bool:

@@ -16,10 +16,10 @@ def init_distributed() -> None:
     """Join the group of processes that ``torchrun`` started, over NCCL on CUDA and gloo elsewhere.
 
     Raises:
-        RuntimeError: the program was not started by ``torchrun``.
+        ValueError: the program was not started by ``torchrun``.
     """
     if "RANK" not in os.environ:
-        raise RuntimeError("multi_gpu_train.json needs torchrun: torchrun --nproc_per_node 2 -m monai.bundle run ...")
+        raise ValueError("multi_gpu_train.json needs torchrun: torchrun --nproc_per_node 2 -m monai.bundle run ...")
     if not dist.is_initialized():
         dist.init_process_group("nccl" if torch.cuda.is_available() else "gloo")
 

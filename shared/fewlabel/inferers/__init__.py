@@ -1,4 +1,4 @@
-"""From a volume to a volume of logits."""
+"""Inferers that turn volumes into volumes of logits."""
 
 from fewlabel.inferers.slice_inferer import ResizedSliceInferer
 from fewlabel.inferers.window_inferer import WindowInferer

@@ -23,7 +23,7 @@ class ResizedSliceInferer(Inferer):
         size: rows and columns that the network was trained at.
         slice_axis: spatial axis along which slices are cut (0, 1 or 2; negative counts from the end).
         batch_size: slices per forward pass; None takes 4 on a CPU, where more are slower, and 8 elsewhere.
-        published: nearest-neighbor resizing of the image and of the result, as the released SSL4MIS and MCSC
+        released_resize: nearest-neighbor resizing of the image and of the result, as the released SSL4MIS and MCSC
             code does; linear otherwise, on the logits, which keeps contours smooth.
 
     Raises:
@@ -36,7 +36,7 @@ class ResizedSliceInferer(Inferer):
 
     @parse_arguments
     def __init__(
-        self, size: Sequence[int], slice_axis: int = -1, batch_size: int | None = None, published: bool = False
+        self, size: Sequence[int], slice_axis: int = -1, batch_size: int | None = None, released_resize: bool = False
     ) -> None:
         super().__init__()
         self.size = tuple(int(n) for n in size)
@@ -48,7 +48,7 @@ class ResizedSliceInferer(Inferer):
             raise ValueError(f"batch_size must be at least 1, got {batch_size}")
         self.slice_axis = slice_axis
         self.batch_size = batch_size
-        self.published = published
+        self.released_resize = released_resize
 
     def __call__(
         self, inputs: torch.Tensor, network: Callable[..., torch.Tensor], *args: Any, **kwargs: Any
@@ -118,13 +118,13 @@ class ResizedSliceInferer(Inferer):
     def _segment(
         self, slices: torch.Tensor, network: Callable[..., torch.Tensor], *args: Any, **kwargs: Any
     ) -> torch.Tensor:
-        logits = network(_resize(slices, self.size, self.published), *args, **kwargs)
+        logits = network(_resize(slices, self.size, self.released_resize), *args, **kwargs)
         if not isinstance(logits, torch.Tensor) or logits.ndim != 4 or logits.shape[2:] != self.size:
             found = tuple(logits.shape) if isinstance(logits, torch.Tensor) else type(logits).__name__
             raise ValueError(
                 f"expected the network to return logits (N, K, {self.size[0]}, {self.size[1]}), got {found}"
             )
-        return _resize(logits.float(), slices.shape[-2:], self.published)
+        return _resize(logits.float(), slices.shape[-2:], self.released_resize)
 
 
 def _channels_last(slices: torch.Tensor) -> torch.Tensor:

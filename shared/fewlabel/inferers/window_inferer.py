@@ -52,7 +52,8 @@ class WindowInferer(Inferer):
         if len(self.roi_size) != 3 or min(self.roi_size) < 1:
             raise ValueError(f"roi_size must be three numbers of voxels, got {roi_size!r}")
         self.stride = tuple(max(1, n // 2) for n in self.roi_size) if stride is None else tuple(int(n) for n in stride)
-        if len(self.stride) != 3 or not all(0 < step <= n for step, n in zip(self.stride, self.roi_size, strict=True)):
+        reachable = [0 < step <= n for step, n in zip(self.stride, self.roi_size, strict=False)]
+        if len(self.stride) != 3 or not all(reachable):
             raise ValueError(
                 f"stride must be three numbers of voxels, from 1 to the window's {self.roi_size}, got {stride!r}"
             )
@@ -60,7 +61,9 @@ class WindowInferer(Inferer):
             raise ValueError(f'mode must be "constant" or "gaussian", got {mode!r}')
         if batch_size < 1:
             raise ValueError(f"batch_size must be at least 1, got {batch_size}")
-        self.spacing, self.mode, self.batch_size = check_spacing(spacing), mode, batch_size
+        self.spacing = check_spacing(spacing)
+        self.mode = mode
+        self.batch_size = batch_size
 
     def __call__(
         self, inputs: torch.Tensor, network: Callable[..., torch.Tensor], *args: Any, **kwargs: Any
@@ -86,13 +89,14 @@ class WindowInferer(Inferer):
         volume = inputs.as_subclass(torch.Tensor)[index : index + 1]
         own = volume.shape[2:]
         shape = own if self.spacing is None else self._network_shape(inputs, index)
+        # the stride of MONAI is the whole part of size * (1 - overlap): half a voxel keeps rounding errors away
+        overlap = [max(0.0, 1 - (step + 0.5) / n) for step, n in zip(self.stride, self.roi_size, strict=True)]
         probabilities = sliding_window_inference(
             _resize(volume, shape),
             self.roi_size,
             self.batch_size,
             lambda windows: network(windows, *args, **kwargs).float().softmax(dim=1),
-            # the stride of MONAI is the whole part of size * (1 - overlap): half a voxel keeps rounding errors away
-            overlap=[max(0.0, 1 - (step + 0.5) / n) for step, n in zip(self.stride, self.roi_size, strict=True)],
+            overlap=overlap,
             mode=self.mode,
         )
         return _resize(probabilities, own)[0].clamp(min=_SMALLEST).log()

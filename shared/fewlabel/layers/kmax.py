@@ -42,7 +42,8 @@ def kmax_attention(queries: Tensor, pixels: Tensor, values: Tensor, chunk_size: 
     """
     if not torch.jit.is_scripting():  # type: ignore[attr-defined]
         _check(queries, pixels, values, chunk_size)
-    batch, clusters = queries.shape[0], queries.shape[1]  # as TorchScript has it
+    batch = queries.shape[0]
+    clusters = queries.shape[1]
     assignment = _nearest(queries.detach(), pixels.detach(), chunk_size)
     first_row = torch.arange(0, batch * clusters, clusters, device=queries.device)[:, None]
     summed = values.to(torch.promote_types(values.dtype, torch.float32)).flatten(0, 1)

@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from fewlabel.losses.balanced_groups import class_ids
+from fewlabel.losses.similarity import check_temperature
 
 
 def anchored_contrastive(
@@ -103,5 +104,4 @@ def _check(anchors: Tensor, positives: Tensor, negatives: Tensor, negative_label
             raise ValueError(f"{name} must be floating point, got {features.dtype}")
     if negative_labels.is_floating_point() or negative_labels.is_complex():
         raise ValueError(f"negative_labels must be integers, got {negative_labels.dtype}; use negative_labels.long()")
-    if not temperature > 0:
-        raise ValueError(f"temperature must be positive, got {temperature}")
+    check_temperature(temperature)

@@ -139,18 +139,19 @@ def _symmetric(pixels: _Pixels, slope: Tensor | None) -> Tensor:
     """Logarithm of the denominators (c, n) for bounded similarities: half the matrix says it all.
 
     exp(s) is symmetric, and the weights of (i, k) and (k, i) are products of a part of i and a part of k, so a tile on
-    or above the diagonal serves its mirror image as well. Tiles wait for the denominators while there is room.
+    or above the diagonal serves its mirror image as well. Tiles wait for the denominators while memory lasts.
     """
-    features, share = pixels.features, pixels.share
+    features = pixels.features
+    share = pixels.share
     total = torch.zeros_like(share)
     waiting: dict[int, Tensor] = {}
-    room = _room(features)
+    free = _max_elements(features)
     for rows, rest, below in _tiles(features):
         tile = _lifted(pixels, rows, rest).exp_()
         total[:, rows] += torch.bmm(tile, share[:, rest, None])[..., 0]
         total[:, below] += torch.bmm(tile[:, :, _size(rows) :].mT, share[:, rows, None])[..., 0]
-        if slope is not None and tile.numel() <= room:
-            room -= tile.numel()
+        if slope is not None and tile.numel() <= free:
+            free -= tile.numel()
             waiting[rows.start] = tile
     if slope is not None:
         rate = torch.where(pixels.anchor > 0, pixels.anchor / (total * pixels.temperature), 0.0)
@@ -184,7 +185,8 @@ def _by_rows(pixels: _Pixels, slope: Tensor | None) -> Tensor:
 
 def _lifted(pixels: _Pixels, rows: slice, columns: slice) -> Tensor:
     """Similarity over temperature of rows and columns, plus log(lift) within a class; -inf for a pixel and itself."""
-    features, classes = pixels.features, pixels.classes
+    features = pixels.features
+    classes = pixels.classes
     tile = torch.bmm(features[:, rows] / pixels.temperature, features[:, columns].mT)
     own = torch.empty_like(tile)
     torch.eq(classes[:, rows, None], classes[:, None, columns], out=own)
@@ -193,22 +195,22 @@ def _lifted(pixels: _Pixels, rows: slice, columns: slice) -> Tensor:
     return tile
 
 
-def _room(features: Tensor) -> int:
+def _max_elements(features: Tensor) -> int:
     """Elements of exp(s) held at once: about 33 MB in float32 on a CPU, 0.5 GB on an accelerator."""
     return 2**23 if features.device.type == "cpu" else 2**27
 
 
 def _parts(features: Tensor) -> Iterator[slice]:
-    """Groups taken together, as many as have room for their matrices."""
+    """Groups taken together, as many as memory holds the matrices of."""
     groups, n = features.shape[:2]
-    step = max(1, _room(features) // n**2)
+    step = max(1, _max_elements(features) // n**2)
     return (slice(start, min(start + step, groups)) for start in range(0, groups, step))
 
 
 def _tiles(features: Tensor) -> Iterator[tuple[slice, slice, slice]]:
     """Rows of a tile, the columns from the diagonal on, and the columns behind the tile's square on the diagonal."""
     groups, n = features.shape[:2]
-    step = max(64, _room(features) // (8 * groups * n))
+    step = max(64, _max_elements(features) // (8 * groups * n))
     for start in range(0, n, step):
         stop = min(start + step, n)
         yield slice(start, stop), slice(start, n), slice(stop, n)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from fewlabel.losses.balanced_groups import group_losses
+from fewlabel.losses.similarity import check_temperature
 
 
 def balanced_contrastive(
@@ -54,14 +55,18 @@ def balanced_contrastive(
     """
     _check(features, labels, temperature, reduction)
     # MONAI's MetaTensor slows every operation down, and its metadata say nothing about groups of pixels.
-    features, labels = features.as_subclass(Tensor), labels.as_subclass(Tensor)
+    features = features.as_subclass(Tensor)
+    labels = labels.as_subclass(Tensor)
     if features.ndim == 2:
-        losses, anchors = group_losses(features[None], labels[None], temperature, ignore_index)
+        losses, _ = group_losses(features[None], labels[None], temperature, ignore_index)
         return losses[0]
     losses, anchors = group_losses(features, labels, temperature, ignore_index)
     if reduction == "none":
         return losses
-    return losses.sum() if reduction == "sum" else losses.sum() / anchors.any(dim=1).sum().clamp(min=1)
+    if reduction == "sum":
+        return losses.sum()
+    groups_with_anchors = anchors.any(dim=1).sum()
+    return losses.sum() / groups_with_anchors.clamp(min=1)
 
 
 class BalancedContrastiveLoss(nn.Module):
@@ -97,7 +102,6 @@ def _check(features: Tensor, labels: Tensor, temperature: float, reduction: str)
         raise ValueError(f"features must be floating point, got {features.dtype}")
     if labels.is_floating_point() or labels.is_complex():
         raise ValueError(f"labels must be integers, got {labels.dtype}; use labels.long()")
-    if not temperature > 0:
-        raise ValueError(f"temperature must be positive, got {temperature}")
+    check_temperature(temperature)
     if reduction not in ("mean", "sum", "none"):
         raise ValueError(f"reduction must be 'mean', 'sum' or 'none', got {reduction!r}")

@@ -12,7 +12,7 @@ def label_map(target: Tensor, scores: Tensor, ignore_index: int) -> Tensor:
     Args:
         target: ``(B, *spatial)`` or ``(B, 1, *spatial)`` class indices, of any type that holds whole numbers.
         scores: ``(B, K, *spatial)`` logits or probabilities.
-        ignore_index: the value of voxels that do not count; any other value must lie in 0 .. K-1.
+        ignore_index: the value of voxels that do not count; any other value must be in 0 .. K-1.
 
     Returns:
         ``(B, *spatial)``, int64, a plain tensor.

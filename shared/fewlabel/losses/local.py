@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from fewlabel.labels import IGNORED
+from fewlabel.losses.similarity import check_temperature
 
 
 def local_contrastive(
@@ -43,8 +44,7 @@ def local_contrastive(
         raise ValueError(
             f"expected features (g, n, d) and labels (g, n), got {tuple(features.shape)} and {tuple(labels.shape)}"
         )
-    if not temperature > 0:
-        raise ValueError(f"temperature must be positive, got {temperature}")
+    check_temperature(temperature)
     with torch.autocast(features.device.type, enabled=False):
         wide = features.to(torch.promote_types(features.dtype, torch.float32))
         similar = wide @ wide.mT / temperature

@@ -73,21 +73,26 @@ def lovasz_softmax(
     if classes not in ("present", "all"):
         raise ValueError(f'classes must be "present" or "all", got {classes!r}')
     indices = label_map(target, probabilities, ignore_index)
-    low, high = (value.item() for value in probabilities.detach().aminmax())
+    lowest, highest = probabilities.detach().aminmax()
+    low = lowest.item()
+    high = highest.item()
     # The slack is for averaged or half-precision probabilities; a NaN passes, for the trainer to report.
     if low < -1e-3 or high > 1 + 1e-3:
-        raise ValueError(f"probabilities must lie in [0, 1], got {low:.4g} .. {high:.4g}; apply softmax over axis 1")
+        raise ValueError(f"probabilities must be in [0, 1], got {low:.4g} .. {high:.4g}; apply softmax over axis 1")
 
     wide = probabilities.as_subclass(torch.Tensor).to(torch.promote_types(probabilities.dtype, torch.float32))
-    wide, indices = wide.flatten(2), indices.flatten(1)
+    wide = wide.flatten(2)
+    indices = indices.flatten(1)
     if not per_image:
-        wide, indices = wide.movedim(0, 1).flatten(1)[None], indices.flatten()[None]
+        wide = wide.movedim(0, 1).flatten(1)[None]
+        indices = indices.flatten()[None]
     counted = (indices != ignore_index)[:, None]
     foreground = (indices[:, None] == torch.arange(wide.shape[1], device=wide.device)[:, None]) & counted
     # An ignored voxel becomes a background voxel without error: sorted last, it adds exactly nothing.
     errors = torch.where(foreground, 1 - wide, wide) * counted
     errors, order = errors.sort(dim=-1, descending=True)
-    extension = (errors * lovasz_weights(foreground.gather(-1, order), errors.dtype)).sum(-1)  # (images, K)
+    weights = lovasz_weights(foreground.gather(-1, order), errors.dtype)
+    extension = (errors * weights).sum(-1)  # (images, K)
 
     chosen = foreground.any(-1) if classes == "present" else counted.any(-1).expand_as(extension)
     chosen_per_image = chosen.sum(-1)

@@ -28,12 +28,13 @@ def sharpen(probabilities: Tensor, temperature: float = 0.1) -> Tensor:
     tensor([0.0000, 0.5000, 0.6923, 1.0000])
     """
     if not 0.02 <= temperature <= 1:
-        raise ValueError(f"temperature must lie in [0.02, 1], got {temperature}")
-    own, rest = probabilities ** (1 / temperature), (1 - probabilities) ** (1 / temperature)
+        raise ValueError(f"temperature must be in [0.02, 1], got {temperature}")
+    own = probabilities ** (1 / temperature)
+    rest = (1 - probabilities) ** (1 / temperature)
     return own / (own + rest)  # own + rest is at least 2 ** (1 - 1 / T)
 
 
-def mutual_consistency(logits: Sequence[Tensor], temperature: float = 0.1, detach: bool = False) -> Tensor:
+def mutual_consistency(logits: Sequence[Tensor], temperature: float = 0.1, detach_targets: bool = False) -> Tensor:
     r"""Mean squared distance of each prediction to each other one's sharpened form, summed over ordered pairs.
 
     .. math:: L_c = \sum_{i \ne j} \mathrm{mean}\, (p_i - s(p_j))^2
@@ -43,7 +44,7 @@ def mutual_consistency(logits: Sequence[Tensor], temperature: float = 0.1, detac
     Args:
         logits: two or more tensors (B, K, *spatial), from different decoders on the same images.
         temperature: of :func:`sharpen`.
-        detach: send no gradient through the sharpened predictions. The released code does not detach them.
+        detach_targets: send no gradient through the sharpened predictions. The released code does not detach them.
 
     Returns:
         A scalar in [0, n (n - 1)].
@@ -55,6 +56,7 @@ def mutual_consistency(logits: Sequence[Tensor], temperature: float = 0.1, detac
         shapes = [tuple(one.shape) for one in logits]
         raise ValueError(f"expected two or more predictions of one shape (B, K, *spatial), got {shapes}")
     probabilities = [one.softmax(dim=1) for one in logits]
-    targets = [sharpen(p.detach() if detach else p, temperature) for p in probabilities]
+    targets = [sharpen(p.detach() if detach_targets else p, temperature) for p in probabilities]
     pairs = permutations(range(len(logits)), 2)
-    return torch.stack([(probabilities[i] - targets[j]).square().mean() for i, j in pairs]).sum()
+    distances = [(probabilities[i] - targets[j]).square().mean() for i, j in pairs]
+    return torch.stack(distances).sum()

@@ -43,8 +43,8 @@ def nt_xent(view_a: Tensor, view_b: Tensor, temperature: float = 0.1) -> Tensor:
     views = torch.cat([view_a, view_b])
     itself = torch.eye(len(views), dtype=torch.bool, device=views.device)
     logits = cosine_logits(views, views, temperature).masked_fill(itself, -torch.inf)
-    partner = torch.arange(len(views), device=views.device).roll(len(view_a))
-    return F.cross_entropy(logits, partner)
+    other_view = torch.arange(len(views), device=views.device).roll(len(view_a))
+    return F.cross_entropy(logits, other_view)
 
 
 class NTXentLoss(nn.Module):

@@ -42,7 +42,9 @@ def region_contrast(query: Tensor, key: Tensor, temperature: float = 0.1) -> Ten
     itself = torch.eye(len(query), dtype=torch.bool, device=query.device)
     to_query = cosine_logits(query, query, temperature).masked_fill(itself, -torch.inf)
     to_key = cosine_logits(query, key, temperature)
-    return (torch.cat([to_query, to_key], dim=1).logsumexp(dim=1) - to_key.diagonal()).mean()
+    denominators = torch.cat([to_query, to_key], dim=1).logsumexp(dim=1)
+    losses = denominators - to_key.diagonal()
+    return losses.mean()
 
 
 class RegionContrastLoss(nn.Module):

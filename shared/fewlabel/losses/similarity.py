@@ -39,11 +39,21 @@ def cosine_logits(rows: Tensor, columns: Tensor, temperature: float) -> Tensor:
         ValueError: if the temperature is not positive.
 
     """
-    if not temperature > 0:
-        raise ValueError(f"temperature must be positive, got {temperature}; the papers use 0.1")
+    check_temperature(temperature)
     with torch.autocast(rows.device.type, enabled=False):
         wide = torch.promote_types(torch.promote_types(rows.dtype, columns.dtype), torch.float32)
         return unit_vectors(rows.to(wide)) @ unit_vectors(columns.to(wide)).T / temperature
+
+
+def check_temperature(temperature: float) -> None:
+    """Make sure that similarities can be divided by a temperature.
+
+    Raises:
+        ValueError: if it is not positive.
+
+    """
+    if not temperature > 0:
+        raise ValueError(f"temperature must be positive, got {temperature}; the papers use 0.1")
 
 
 def check_pairs(first: Tensor, second: Tensor, names: tuple[str, str]) -> None:

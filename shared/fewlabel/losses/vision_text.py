@@ -42,7 +42,9 @@ def vision_text_consistency(features: Tensor, labels: Tensor, text: Tensor) -> T
         raise ValueError(
             f"expected features (B, d, *spatial) and text (K, d), got {tuple(features.shape)} and {tuple(text.shape)}"
         )
-    classes = label_map(labels, features.new_empty((1,)).expand(len(features), len(text), *features.shape[2:]), IGNORED)
+    # scores of the shape that logits would have, of one number in memory
+    scores = features.new_empty((1,)).expand(len(features), len(text), *features.shape[2:])
+    classes = label_map(labels, scores, IGNORED)
     wide = torch.promote_types(features.dtype, torch.float32)
     vectors = F.normalize(features.to(wide), dim=1).transpose(0, 1).flatten(1)
     members = F.one_hot(classes.flatten() + 1, len(text) + 1)[:, 1:].to(wide)

@@ -1,4 +1,4 @@
-"""One module or subpackage per method: its networks, and what a batch gives as named loss terms.
+"""Methods, each a module or subpackage that owns networks and turns a batch into named loss terms.
 
 A method is public as soon as its module is here: a module's ``__all__``, or else its subclasses of
 :class:`fewlabel.methods.base.Method`, can be imported from this package.

@@ -26,7 +26,7 @@ class Method(nn.Module, ABC):
         Args:
             batch: ``{"labeled": {"image": (B, C, *spatial), "label": (B, 1, *spatial)}, "unlabeled": {"image":
                 (U, C, *spatial)} or None}``.
-            progress: share of the training done, in [0, 1].
+            progress: share of the training run that is done, in [0, 1].
         """
 
     def parameter_groups(self, **learning_rates: float) -> list[dict[str, Any]]:
@@ -61,6 +61,9 @@ def labeled_part(batch: Batch) -> Mapping[str, Any]:
 
     Raises:
         ValueError: there is none, or it lacks its images or their labels.
+
+    >>> sorted(labeled_part({"labeled": {"image": torch.zeros(1), "label": torch.zeros(1)}, "unlabeled": None}))
+    ['image', 'label']
     """
     labeled = batch.get("labeled")
     if labeled is None:
@@ -75,7 +78,11 @@ def labeled_part(batch: Batch) -> Mapping[str, Any]:
 
 
 def unlabeled_images(batch: Batch) -> Tensor | None:
-    """Return the images of the unlabeled half of a batch, None where it has none."""
+    """Return the images (U, C, *spatial) of the unlabeled half of a batch, None where it has none.
+
+    Raises:
+        ValueError: the images are no tensor.
+    """
     unlabeled = batch.get("unlabeled")
     if unlabeled is None:
         return None

@@ -104,8 +104,10 @@ class BidirectionalCopyPaste(Method):
         if self.mixed == "published":
             half = (count + 1) // 2
             images = torch.cat([pasted_labeled[:half], pasted_unlabeled[half:]])
-            labels_1, true_1 = labels_1[:half], true_1[:half]
-            labels_2, true_2 = labels_2[half:], true_2[half:]
+            labels_1 = labels_1[:half]
+            true_1 = true_1[:half]
+            labels_2 = labels_2[half:]
+            true_2 = true_2[half:]
         else:
             images = torch.cat([pasted_labeled, pasted_unlabeled])
         logits = self.network(images).float().split([len(labels_1), len(labels_2)])

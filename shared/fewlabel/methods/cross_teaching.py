@@ -22,7 +22,7 @@ class CrossTeaching(Method):
 
     Args:
         cnn: network with ``features`` and ``head``; the one that is used for inference.
-        transformer: its partner.
+        transformer: the second network, with the same.
         passes: "joint" or "separate", see :func:`fewlabel.networks.feature_network.forward_features`.
     """
 
@@ -35,7 +35,8 @@ class CrossTeaching(Method):
 
     def forward(self, batch: Batch, progress: float = 0.0) -> dict[str, Tensor]:
         """Return the loss terms, see :meth:`Method.forward`."""
-        labeled, unlabeled = labeled_part(batch), unlabeled_images(batch)
+        labeled = labeled_part(batch)
+        unlabeled = unlabeled_images(batch)
         cnn = forward_features(self.cnn, labeled["image"], unlabeled, self.passes)
         transformer = forward_features(self.transformer, labeled["image"], unlabeled, self.passes)
         terms: dict[str, Tensor] = self._cross_teaching(cnn.logits, transformer.logits, labeled["label"])

@@ -1,6 +1,9 @@
-"""VCLIPSeg's training: two students learn from pseudo-labels that both have mixed, and from the classes' names."""
+"""Dynamic labeling (VCLIPSeg): two students learn from pseudo-labels that both have mixed, and from class names."""
 
 from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Protocol, cast, runtime_checkable
 
 import torch
 from torch import Tensor, nn
@@ -9,8 +12,28 @@ from fewlabel.labels import IGNORED
 from fewlabel.losses import foreground_dice_loss, vision_text_consistency, without_ignored
 from fewlabel.methods.base import Batch, Method, labeled_part, unlabeled_images
 from fewlabel.parsing import parse_arguments
+from fewlabel.sampling import nearest_pixels
 
 PSEUDO_LABELS = ("hard", "soft")
+
+
+@runtime_checkable
+class TwinNetwork(Protocol):
+    """A network of two decoders, the two students, such as :class:`fewlabel.networks.VCLIPSeg` or ``MCNet``."""
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """Return the logits (B, K, *spatial) that are used for inference."""
+
+    def outputs(self, x: Tensor) -> Sequence[Tensor | list[Tensor]]:
+        """Return both decoders' logits (B, K, *spatial) and, of VCLIPSeg, projections in the space of text."""
+
+
+class TextNetwork(Protocol):
+    """A network that holds embeddings of class names, such as :class:`fewlabel.networks.VCLIPSeg`."""
+
+    @property
+    def text(self) -> Tensor:
+        """Embeddings (K, d) of the names of the classes."""
 
 
 class DynamicLabeling(Method):
@@ -47,8 +70,8 @@ class DynamicLabeling(Method):
     @parse_arguments
     def __init__(
         self,
-        network: nn.Module,
-        second_network: nn.Module | None = None,
+        network: Callable[[Tensor], Tensor],
+        second_network: Callable[[Tensor], Tensor] | None = None,
         pseudo_labels: str = "hard",
         weighted: bool = True,
         teach_labeled: bool = False,
@@ -56,7 +79,7 @@ class DynamicLabeling(Method):
         super().__init__()
         if pseudo_labels not in PSEUDO_LABELS:
             raise ValueError(f"pseudo_labels must be one of {PSEUDO_LABELS}, got {pseudo_labels!r}")
-        if second_network is None and not hasattr(network, "outputs"):
+        if second_network is None and not isinstance(network, TwinNetwork):
             raise ValueError(
                 f"{type(network).__name__} shows no second student: give a network with outputs(x), such as VCLIPSeg, "
                 "or a second_network"
@@ -73,30 +96,36 @@ class DynamicLabeling(Method):
 
     def forward(self, batch: Batch, progress: float = 0.0) -> dict[str, Tensor]:
         """Return the loss terms, see :meth:`Method.forward`."""
-        labeled, unlabeled = labeled_part(batch), unlabeled_images(batch)
+        labeled = labeled_part(batch)
+        unlabeled = unlabeled_images(batch)
         label: Tensor = labeled["label"]
         image: Tensor = labeled["image"]
-        first, second, projections = self._look(image if unlabeled is None else torch.cat([image, unlabeled]))
+        images = image if unlabeled is None else torch.cat([image, unlabeled])
+        first, second, projections = self._students(images)
         losses = torch.stack([self._supervised(logits[: len(label)], label) for logits in (first, second)])
         taught = [students[len(label) :] for students in (first, second)]
         if self.teach_labeled:
             taught = [*without_ignored(label, first, second)]
+        of_labeled = [projected[: len(label)] for projected in projections]
         return {
             "supervised": losses.sum(),
             "dynamic": self._dynamic(taught[0], taught[1], losses.detach()),
-            "text": self._text([p[: len(label)] for p in projections], first, second, label),
+            "text": self._text(of_labeled, first, second, label),
         }
 
-    def _look(self, images: Tensor) -> tuple[Tensor, Tensor, list[Tensor]]:
+    def _students(self, images: Tensor) -> tuple[Tensor, Tensor, list[Tensor]]:
         """Return both students' logits, and the projections."""
         if self.second_network is not None:
             return self.network(images).float(), self.second_network(images).float(), []
-        first, second, *rest = self.network.outputs(images)  # type: ignore[operator]
-        if rest and isinstance(rest[0], Tensor):
+        assert isinstance(self.network, TwinNetwork)
+        outputs = self.network.outputs(images)
+        students = [output.float() for output in outputs if isinstance(output, Tensor)]
+        if len(students) != 2:
             raise ValueError(
-                f"{type(self.network).__name__} shows {2 + len(rest)} students, but dynamic labels are mixed from two"
+                f"{type(self.network).__name__} shows {len(students)} students, but dynamic labels are mixed from two"
             )
-        return first.float(), second.float(), rest[0] if rest else []
+        projections = [projected for output in outputs if not isinstance(output, Tensor) for projected in output]
+        return students[0], students[1], projections
 
     def _dynamic(self, first: Tensor, second: Tensor, losses: Tensor) -> Tensor:
         """Return the loss of both students against what they mixed; 0 with a graph without images."""
@@ -105,7 +134,8 @@ class DynamicLabeling(Method):
         weights = student_weights(losses) if self.weighted else torch.full_like(losses, 0.5)
         target = weights[0] * first.detach().softmax(dim=1) + weights[1] * second.detach().softmax(dim=1)
         if self.pseudo_labels == "hard":
-            target = nn.functional.one_hot(target.argmax(dim=1), target.shape[1]).movedim(-1, 1).to(target.dtype)
+            classes = target.argmax(dim=1)
+            target = nn.functional.one_hot(classes, target.shape[1]).movedim(-1, 1).to(target.dtype)
         terms = [self._dice(logits, target) + self._entropy(logits, target) for logits in (first, second)]
         return torch.stack(terms).sum()
 
@@ -114,20 +144,19 @@ class DynamicLabeling(Method):
         if not projections:
             return first.new_zeros(())
         strides = [fine // coarse for fine, coarse in zip(label.shape[2:], projections[0].shape[2:], strict=True)]
-        # nearest neighbor: of each stride x stride x stride voxels the one beside the center
-        middle = (slice(None), *(slice(stride // 2, None, stride) for stride in strides))
-        truth = label[:, 0].long()[middle]
-        seen = [logits[: len(label)].detach().argmax(dim=1)[middle] for logits in (first, second)]
-        agreed = (truth == seen[0]) & (truth == seen[1])
-        labels = torch.where(agreed, truth, IGNORED).repeat(len(projections), *[1] * (truth.ndim - 1))
-        text: Tensor = self.network.text  # type: ignore[assignment]
+        truth = nearest_pixels(label[:, 0].long(), strides)
+        predicted = [logits[: len(label)].detach().argmax(dim=1) for logits in (first, second)]
+        coarse = [nearest_pixels(classes, strides) for classes in predicted]
+        agreed = (truth == coarse[0]) & (truth == coarse[1])
+        labels = torch.cat([torch.where(agreed, truth, IGNORED)] * len(projections))
+        text = cast("TextNetwork", self.network).text
         return vision_text_consistency(torch.cat(projections), labels, text)
 
 
 def student_weights(losses: Tensor) -> Tensor:
     """Weights (S,) of S students by their losses (S,), eq. 7-8: the lower the loss, the higher; they sum to 1.
 
-    The sigmoid of a loss between 0 and 1 lies between 0.5 and 0.731, so that of two students none falls below 0.44.
+    The sigmoid of a loss between 0 and 1 is between 0.5 and 0.731, so that of two students none falls below 0.44.
 
     >>> [round(share, 3) for share in student_weights(torch.tensor([0.0, 1.0])).tolist()]
     [0.558, 0.442]

@@ -9,9 +9,11 @@ from torch import Tensor
 
 from fewlabel.labels import IGNORED
 from fewlabel.losses import CrossTeachingLoss, balanced_contrastive, hard_labels
+from fewlabel.losses.similarity import check_temperature
 from fewlabel.methods.base import Batch, Method, labeled_part, unlabeled_images
 from fewlabel.networks import FeatureNetwork, NetworkOutput, build_projectors, check_passes, forward_features
 from fewlabel.parsing import parse_arguments
+from fewlabel.sampling import nearest_pixels
 from fewlabel.sampling.patches import COVERAGES, cut_patches, deal_patches, patch_corners
 
 
@@ -35,10 +37,10 @@ class MCSC(Method):
 
     Args:
         cnn: network with ``features`` and ``head``; the one that is used for inference.
-        transformer: its partner.
+        transformer: the second network, with the same.
         patch_sizes: pixels along a patch's side by the stride of the map, ``{1: 19, 8: 14}`` in the thesis: the map
             at full resolution and the one at an eighth of it.
-        warmup: share of the training in which unlabeled slices stay out of the contrast, while their pseudo-labels
+        warmup: share of the training run in which unlabeled slices stay out of the contrast, while their pseudo-labels
             mean nothing yet. Released code: 3000 of 40000 iterations; the thesis does not mention it.
         groups_per_step: contrast a random subset of at most this many groups per scale, of those that
             ``skip_background`` leaves; None takes all.
@@ -89,48 +91,52 @@ class MCSC(Method):
 
     def forward(self, batch: Batch, progress: float = 0.0) -> dict[str, Tensor]:
         """Return the loss terms, see :meth:`Method.forward`."""
-        labeled, unlabeled = labeled_part(batch), unlabeled_images(batch)
+        labeled = labeled_part(batch)
+        unlabeled = unlabeled_images(batch)
         label: Tensor = labeled["label"]
         cnn = forward_features(self.cnn, labeled["image"], unlabeled, self.passes)
         transformer = forward_features(self.transformer, labeled["image"], unlabeled, self.passes)
         used = len(label) if progress < self.warmup else len(cnn.logits)
         # crossed: each network's pixels are sorted by what the other one sees
         pseudo_labels_from = (transformer, cnn) if self.cross_labels else (cnn, transformer)
-        labels = torch.cat(
-            [torch.cat([label.long(), hard_labels(output.unlabeled)])[:used] for output in pseudo_labels_from]
-        )
+        parts = [torch.cat([label.long(), hard_labels(output.unlabeled)]) for output in pseudo_labels_from]
+        labels = torch.cat([part[:used] for part in parts])
         contrast = [self._contrast(stride, cnn, transformer, labels) for stride in self.patch_sizes]
         terms: dict[str, Tensor] = self._cross_teaching(cnn.logits, transformer.logits, label)
         return {**terms, "contrastive": torch.stack(contrast).sum()}
 
     def _contrast(self, stride: int, cnn: NetworkOutput, transformer: NetworkOutput, labels: Tensor) -> Tensor:
         """Return the contrast at one scale; labels (2N, 1, H, W) belong to N maps of each network, CNN first."""
-        num, patch = len(labels) // 2, self.patch_sizes[stride]
-        maps_a, maps_b = cnn.features[stride][:num], transformer.features[stride][:num]
-        # nearest neighbor: of each stride x stride pixels the one beside the center
-        labels = labels[..., stride // 2 :: stride, stride // 2 :: stride]
+        num = len(labels) // 2
+        patch = self.patch_sizes[stride]
+        maps_a = cnn.features[stride][:num]
+        maps_b = transformer.features[stride][:num]
+        labels = nearest_pixels(labels, (stride, stride))
         corners = patch_corners(maps_a.shape[-2], maps_a.shape[-1], patch, self.patches)
         # dealt on the CPU from the run's random state, so that every device sees the same groups
         corners = corners[deal_patches(2 * num, len(corners))].to(labels.device)
         classes = cut_patches(labels, corners, patch).flatten(1)
         if self.skip_background:
             keep = (classes > 0).any(dim=1)
-            corners, classes = corners[keep], classes[keep]
-        corners, classes = corners[: self.groups_per_step], classes[: self.groups_per_step]
+            corners = corners[keep]
+            classes = classes[keep]
+        corners = corners[: self.groups_per_step]
+        classes = classes[: self.groups_per_step]
         # a 1x1 convolution sees single pixels: projecting the patches equals cutting the projected maps; with no group
         # left the graph still reaches the projectors, which distributed training demands
-        cut_a, cut_b = cut_patches(maps_a, corners[:, :num], patch), cut_patches(maps_b, corners[:, num:], patch)
-        pixels_a, pixels_b = self.projectors[str(stride)](cut_a.flatten(0, 1), cut_b.flatten(0, 1))
-        groups = [p.unflatten(0, (len(classes), num)).movedim(2, -1).flatten(1, 3) for p in (pixels_a, pixels_b)]
+        cut_a = cut_patches(maps_a, corners[:, :num], patch)
+        cut_b = cut_patches(maps_b, corners[:, num:], patch)
+        projected = self.projectors[str(stride)](cut_a.flatten(0, 1), cut_b.flatten(0, 1))
+        grouped = [patches.unflatten(0, (len(classes), num)) for patches in projected]
+        groups = [patches.movedim(2, -1).flatten(1, 3) for patches in grouped]
         return balanced_contrastive(torch.cat(groups, dim=1), classes, self.temperature, ignore_index=IGNORED)
 
 
 def _check_contrast(warmup: float, groups_per_step: int | None, patches: str, temperature: float) -> None:
     if not 0 <= warmup <= 1:
-        raise ValueError(f"warmup is a share of the training in [0, 1], got {warmup}")
+        raise ValueError(f"warmup is a share of the training run in [0, 1], got {warmup}")
     if groups_per_step is not None and groups_per_step < 1:
         raise ValueError(f"groups_per_step must be at least 1, or None for all groups, got {groups_per_step}")
     if patches not in COVERAGES:
         raise ValueError(f"patches must be one of {COVERAGES}, got {patches!r}")
-    if not temperature > 0:
-        raise ValueError(f"temperature must be positive, got {temperature}")
+    check_temperature(temperature)

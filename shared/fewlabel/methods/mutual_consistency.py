@@ -1,4 +1,4 @@
-"""MC-Net's training: several decoders that agree with what the others are sure of."""
+"""Mutual consistency (MC-Net): several decoders that agree with what the others are sure of."""
 
 from __future__ import annotations
 
@@ -53,13 +53,15 @@ class MutualConsistency(Method):
 
     def forward(self, batch: Batch, progress: float = 0.0) -> dict[str, Tensor]:
         """Return the loss terms, see :meth:`Method.forward`."""
-        labeled, unlabeled = labeled_part(batch), unlabeled_images(batch)
+        labeled = labeled_part(batch)
+        unlabeled = unlabeled_images(batch)
         image: Tensor = labeled["image"]
         label: Tensor = labeled["label"]
         images = image if unlabeled is None else torch.cat([image, unlabeled])
         predictions = [logits.float() for logits in self.network.outputs(images)]
+        supervised = [self._dice(logits[: len(label)], label) for logits in predictions]
         taught = without_ignored(label, *predictions)
         return {
-            "supervised": torch.stack([self._dice(logits[: len(label)], label) for logits in predictions]).sum(),
+            "supervised": torch.stack(supervised).sum(),
             "consistency": mutual_consistency(taught, self.temperature, self.detach_targets),
         }

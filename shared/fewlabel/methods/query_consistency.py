@@ -1,4 +1,4 @@
-"""DK-UXNet's training: weak and strong views of one crop agree in segmentation and in query distribution."""
+"""Query consistency (DK-UXNet): two views of one crop agree in segmentation and in query distribution."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from torch import Tensor
 
 from fewlabel.labels import IGNORED
 from fewlabel.losses import CountedLoss, nt_xent
+from fewlabel.losses.similarity import check_temperature
 from fewlabel.methods.base import Batch, Method, labeled_part, unlabeled_images
 from fewlabel.parsing import parse_arguments
 
@@ -63,8 +64,7 @@ class QueryConsistency(Method):
         strong_key: str = "strong",
     ) -> None:
         super().__init__()
-        if not temperature > 0:
-            raise ValueError(f"temperature must be positive, got {temperature}")
+        check_temperature(temperature)
         self.network = network
         self.temperature = temperature
         self.negatives = negatives
@@ -74,21 +74,28 @@ class QueryConsistency(Method):
 
     def forward(self, batch: Batch, progress: float = 0.0) -> dict[str, Tensor]:
         """Return the loss terms, see :meth:`Method.forward`; each part of the batch has the strong view too."""
-        labeled, unlabeled = labeled_part(batch), unlabeled_images(batch)
+        labeled = labeled_part(batch)
+        unlabeled = unlabeled_images(batch)
         label: Tensor = labeled["label"]
         weak: list[Tensor] = [labeled["image"]]
         strong = [self._strong(labeled, "labeled")]
-        if unlabeled is not None:
+        others = batch.get("unlabeled")
+        if unlabeled is not None and others is not None:
             weak.append(unlabeled)
-            strong.append(self._strong(batch["unlabeled"], "unlabeled"))  # type: ignore[arg-type]
+            strong.append(self._strong(others, "unlabeled"))
         logits, log_distribution, layers = self.network.outputs(torch.cat(weak + strong))
-        logits, crops = logits.float(), len(logits) // 2
-        rows = [*range(len(label)), *(range(crops, crops + len(label)) if self.supervise_strong else ())]
-        truth = label.repeat(len(rows) // len(label), *[1] * (label.ndim - 1))
+        logits = logits.float()
+        crops = len(logits) // 2
+        rows = list(range(len(label)))
+        truth = label
+        if self.supervise_strong:
+            rows += range(crops, crops + len(label))
+            truth = torch.cat([label, label])
+        of_layers = [distribution_loss(layer[rows], truth) for layer in layers]
         return {
             "supervised": self._loss(logits[rows], truth),
             "query_supervised": distribution_loss(log_distribution[rows], truth),
-            "query_layers": torch.stack([distribution_loss(layer[rows], truth) for layer in layers]).mean(),
+            "query_layers": torch.stack(of_layers).mean(),
             "segmentation_contrast": self._contrast(logits.softmax(dim=1)),
             "query_contrast": self._contrast(log_distribution.float().exp()),
         }
@@ -101,7 +108,8 @@ class QueryConsistency(Method):
         return 1 - F.cosine_similarity(weak, strong, dim=1).mean()
 
     def _strong(self, part: Mapping[str, Any], name: str) -> Tensor:
-        image, strong = part["image"], part.get(self.strong_key)
+        image = part["image"]
+        strong = part.get(self.strong_key)
         if not isinstance(strong, Tensor) or strong.shape != image.shape:
             found = f"got {tuple(strong.shape)}" if isinstance(strong, Tensor) else f"the batch has {sorted(part)}"
             raise ValueError(
@@ -127,7 +135,8 @@ def distribution_loss(log_distribution: Tensor, label: Tensor) -> Tensor:
         ValueError: the sides of the label are no multiples of the distribution's.
     """
     shape = log_distribution.shape
-    if label.ndim != len(shape) or any(fine % coarse for fine, coarse in zip(label.shape[2:], shape[2:], strict=True)):
+    same_axes = label.ndim == len(shape)
+    if not same_axes or any(fine % coarse for fine, coarse in zip(label.shape[2:], shape[2:], strict=True)):
         raise ValueError(f"labels {tuple(label.shape)} do not divide into the voxels of {tuple(shape)}")
     counted = label[:, 0] != IGNORED
     target = F.one_hot(label[:, 0].long().clamp(min=0), shape[1]) * counted[..., None]

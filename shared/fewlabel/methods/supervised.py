@@ -1,4 +1,4 @@
-"""Supervised training on the labeled images alone: what every method is measured against."""
+"""Supervised training on the labeled images alone, the baseline of every method."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from fewlabel.methods.base import Batch, Method, labeled_part
 
 
 class Supervised(Method):
-    """Cross-entropy and Dice on the labeled images; unlabeled ones are not looked at.
+    """Cross-entropy and Dice on the labeled images; unlabeled ones are not used.
 
     Terms: ``supervised``.
 

@@ -1,4 +1,4 @@
-"""How far two networks agree on a scan that nobody has labeled: where to look twice, and how good the result may be."""
+"""Agreement of two networks on an unlabeled scan: where to look twice, and how good the result may be."""
 
 from __future__ import annotations
 

@@ -71,7 +71,8 @@ def scores(
     """
     if protocol not in PROTOCOLS:
         raise ValueError(f"Unknown protocol {protocol!r}: choose one of {', '.join(map(repr, PROTOCOLS))}.")
-    p, r = _binary(prediction, "prediction"), _binary(reference, "reference")
+    p = _binary(prediction, "prediction")
+    r = _binary(reference, "reference")
     _check_shapes(p, r)
     _check_spacing(spacing, p.ndim)
     if protocol == "published":
@@ -112,7 +113,8 @@ def case_scores(
         [('heart', 'strict', 1.0), ('heart', 'published', 1.0)]
 
     """
-    p, r = _array(prediction), _array(reference)
+    p = _array(prediction)
+    r = _array(reference)
     _check_shapes(p, r)
     for name, array in (("prediction", p), ("reference", r)):
         unknown = sorted(set(np.unique(array).tolist()) - {*labels, 0})
@@ -131,7 +133,8 @@ def case_scores(
 def _scores(
     p: Mask, r: Mask, spacing: Sequence[float] | None, without_reference: float, without_surface: float
 ) -> dict[str, float]:
-    both, union = int(np.count_nonzero(p & r)), int(np.count_nonzero(p | r))
+    both = int(np.count_nonzero(p & r))
+    union = int(np.count_nonzero(p | r))
     if union == 0:
         return dict.fromkeys(("dice", "jaccard", "hd95", "asd"), without_reference)
     overlap = {"dice": 2 * both / (union + both), "jaccard": both / union}  # |P| + |R| = |P ∪ R| + |P ∩ R|
@@ -164,7 +167,7 @@ def _binary(values: ArrayLike | torch.Tensor, name: str) -> Mask:
 def _check_shapes(p: NDArray[Any], r: NDArray[Any]) -> None:
     if p.shape != r.shape:
         raise ValueError(
-            f"The prediction has shape {p.shape}, the reference {r.shape}: both must lie on the same grid; "
+            f"The prediction has shape {p.shape}, the reference {r.shape}: both must be on the same grid; "
             "resample the prediction to the reference's grid first."
         )
     if p.ndim < 2:

@@ -41,7 +41,7 @@ def surface_distances(
     """Both directed sets of distances between the surfaces of two masks.
 
     For every surface voxel of one mask: the Euclidean distance between its center and that of the nearest surface
-    voxel of the other mask. Exact: all surface voxels lie inside the bounding box of the union, so the distance
+    voxel of the other mask. Exact: all surface voxels are inside the bounding box of the union, so the distance
     transforms run on that box alone.
 
     Args:
@@ -70,7 +70,8 @@ def surface_distances(
                 "at least one voxel first, or call fewlabel.metrics.scores, which handles empty masks."
             )
     box = _bounding_box(prediction | reference)
-    border_p, border_r = surface(prediction[box]), surface(reference[box])
+    border_p = surface(prediction[box])
+    border_r = surface(reference[box])
     to_reference: Distances = ndimage.distance_transform_edt(~border_r, sampling=spacing)[border_p]
     to_prediction: Distances = ndimage.distance_transform_edt(~border_p, sampling=spacing)[border_r]
     return to_reference, to_prediction

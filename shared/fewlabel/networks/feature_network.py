@@ -1,4 +1,4 @@
-"""Networks that also show their decoder's feature maps, and what one of them makes of a batch."""
+"""The interface of networks that show their decoder's feature maps, and their output for a batch."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class FeatureNetwork(Protocol):
 
 @dataclass(frozen=True)
 class NetworkOutput:
-    """What one network makes of a batch: features by stride and logits, labeled images first."""
+    """One network's output for a batch: features by stride and logits, labeled images first."""
 
     features: Mapping[int, Tensor]
     logits: Tensor

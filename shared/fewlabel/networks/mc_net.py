@@ -57,7 +57,8 @@ class MCNet(nn.Module):
         self.decoders = nn.ModuleList(
             VNetDecoder(num_classes, channels, norm, dropout, upsample) for upsample in upsamples
         )
-        self.stride, self.inference_decoder = self.encoder.stride, inference_decoder
+        self.stride = self.encoder.stride
+        self.inference_decoder = inference_decoder
 
     def outputs(self, x: Tensor) -> list[Tensor]:
         """Return every decoder's logits (B, num_classes, H, W, D) on images (B, in_channels, H, W, D)."""

@@ -83,7 +83,7 @@ def build_projectors(cnn: FeatureNetwork, transformer: FeatureNetwork, strides: 
 
     Args:
         cnn: a network with ``feature_channels``.
-        transformer: its partner.
+        transformer: the second network, with the same.
         strides: of the maps that are contrasted.
 
     Returns:

@@ -119,7 +119,8 @@ class VNetDecoder(nn.Module):
         level = len(maps) - 1
         stride = self.stride
         for up, block in zip(self.ups, self.blocks):  # noqa: B905  TorchScript has no zip(strict=True)
-            level, stride = level - 1, stride // 2
+            level = level - 1
+            stride = stride // 2
             x = block(up(x) + maps[level])
             taps[stride] = x
         taps[1] = self.dropout(x)

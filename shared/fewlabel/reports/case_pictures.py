@@ -76,7 +76,8 @@ def informative_slices(reference: Array, prediction: Array, number: int = 3) -> 
     labeled = next((array for array in (reference, prediction) if np.any(array)), np.ones_like(reference))
     area = np.count_nonzero(labeled, axis=(0, 1))
     occupied = np.flatnonzero(area)
-    low, high = int(occupied[0]), int(occupied[-1])
+    low = int(occupied[0])
+    high = int(occupied[-1])
     quarter = (high - low) / 4
     wanted = [int(area.argmax()), round(low + quarter), round(high - quarter), round(low + 2 * quarter)]
     nearest = sorted(range(area.size), key=lambda index: abs(index - wanted[0]))
@@ -150,7 +151,9 @@ def _crop(view: CaseView) -> tuple[slice, slice]:
     window = []
     for axis in (0, 1):
         occupied = np.flatnonzero(labeled.any(axis=(1 - axis, 2)))
-        size, low, high = labeled.shape[axis], int(occupied[0]), int(occupied[-1]) + 1
+        size = labeled.shape[axis]
+        low = int(occupied[0])
+        high = int(occupied[-1]) + 1
         margin = max((high - low) // 3, (size // 3 - (high - low)) // 2, 4)
         window.append(slice(max(0, low - margin), min(size, high + margin)))
     return window[0], window[1]

@@ -15,7 +15,9 @@ from matplotlib.layout_engine import ConstrainedLayoutEngine
 # Okabe and Ito, "Color Universal Design", 2008: told apart with every common kind of color blindness.
 # Black is left out (unseen on a scan), and yellow comes last (faint as a line on white).
 OKABE_ITO = ("#E69F00", "#56B4E9", "#009E73", "#CC79A7", "#D55E00", "#0072B2", "#F0E442")
-INK, MUTED, RULE = "#1b2733", "#5b6875", "#d9dee3"
+INK = "#1b2733"
+MUTED = "#5b6875"
+RULE = "#d9dee3"
 
 
 def class_colors(number: int) -> list[str]:
@@ -36,7 +38,8 @@ def class_colors(number: int) -> list[str]:
     colors = []
     for index in range(number):
         scale, offset = rounds[index // len(OKABE_ITO) % len(rounds)]
-        rgb = [round(255 * (scale * value + offset)) for value in to_rgb(OKABE_ITO[index % len(OKABE_ITO)])]
+        base = to_rgb(OKABE_ITO[index % len(OKABE_ITO)])
+        rgb = [round(255 * (scale * value + offset)) for value in base]
         colors.append("#" + "".join(f"{value:02X}" for value in rgb))
     return colors
 
@@ -74,7 +77,15 @@ def quiet(axes: Axes, title: str = "", grid: Literal["x", "y"] = "y") -> None:
 
 def legend_below(axes: Axes, handles: Sequence[object] | None = None, columns: int = 3) -> None:
     """Put the legend under the axes, where it hides no data."""
-    options = {"loc": "upper left", "bbox_to_anchor": (0, -0.16), "ncols": columns, "frameon": False, "fontsize": 8.5}
+    options: dict[str, object] = {"handles": handles} if handles else {}
     axes.legend(
-        labelcolor=INK, handlelength=1.6, borderaxespad=0, **({"handles": handles} if handles else {}), **options
+        loc="upper left",
+        bbox_to_anchor=(0, -0.16),
+        ncols=columns,
+        frameon=False,
+        fontsize=8.5,
+        labelcolor=INK,
+        handlelength=1.6,
+        borderaxespad=0,
+        **options,
     )

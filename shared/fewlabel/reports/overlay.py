@@ -55,7 +55,8 @@ def overlay(
     shapes = [np.shape(array) for array in (image, prediction, reference)]
     if len(shapes[0]) != 2 or len(set(shapes)) != 1:
         raise ValueError(f"image, prediction and reference must share one shape (H, W), got {shapes}.")
-    height, width = shapes[0][0] * spacing[0], shapes[0][1] * spacing[1]
+    height = shapes[0][0] * spacing[0]
+    width = shapes[0][1] * spacing[1]
     figure = new_figure(5, min(max(5 * height / width, 2.5), 10) + 0.6)
     draw_slice(figure.subplots(), image, prediction, reference, labels, spacing, gray_range or typical_range(image))
     figure.legend(handles=legend_handles(labels), loc="outside lower center", ncols=3, frameon=False, fontsize=8)
@@ -80,7 +81,8 @@ def draw_slice(
         fill[prediction == value] = to_rgba(color, FILL)
         mask = np.pad(reference == value, 1).astype(float)  # padded, so that contours close at the border
         if mask.any():
-            rows, columns = np.arange(-1, image.shape[0] + 1), np.arange(-1, image.shape[1] + 1)
+            rows = np.arange(-1, image.shape[0] + 1)
+            columns = np.arange(-1, image.shape[1] + 1)
             lines = axes.contour(columns, rows, mask, levels=[0.5], colors=[color], linewidths=1.3)
             # A dark edge keeps the contour visible on bright tissue and on a fill of its own color.
             lines.set_path_effects([patheffects.withStroke(linewidth=2.3, foreground="black")])

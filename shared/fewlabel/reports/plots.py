@@ -30,15 +30,12 @@ def training_curves(history: Sequence[Mapping[str, Any]]) -> Figure | None:
         The figure, or ``None`` if nothing was recorded.
 
     """
-    panels = [
-        (title, curves)
-        for title, curves in (
-            ("Loss terms, unweighted", _curves(history, "terms")),
-            ("Weights of the terms", _curves(history, "weights")),
-            (_VALIDATION, _validation_curves(history)),
-        )
-        if curves
-    ]
+    candidates = (
+        ("Loss terms, unweighted", _curves(history, "terms")),
+        ("Weights of the terms", _curves(history, "weights")),
+        (_VALIDATION, _validation_curves(history)),
+    )
+    panels = [(title, curves) for title, curves in candidates if curves]
     if not panels:
         return None
     rows = max(len(curves) for _, curves in panels)
@@ -87,7 +84,8 @@ def box_plots(rows: Sequence[Row], protocol: str) -> Figure | None:
         axes.set_yticks(range(len(classes)), [plain(name) for name in classes])
         axes.set_ylim(len(classes) - 0.5, -0.5)
         axes.tick_params(axis="y", labelsize=9.5, labelcolor=INK)
-        axes.set_xlim(*((-0.02, 1.02) if metric == "dice" else (0, max(1.0, axes.get_xlim()[1]))))
+        limits = (-0.02, 1.02) if metric == "dice" else (0.0, max(1.0, axes.get_xlim()[1]))
+        axes.set_xlim(*limits)
     if len(checkpoints) > 1:
         handles = [
             Line2D([], [], marker="s", linestyle="", markersize=9, markeredgecolor=MUTED, label=plain(str(checkpoint)),
@@ -109,7 +107,8 @@ def _curves(history: Sequence[Mapping[str, Any]], key: str) -> Curves:
 def _validation_curves(history: Sequence[Mapping[str, Any]]) -> Curves:
     curves = _curves(history, "validation")
     mean = {MEAN: curves["mean_dice"]} if "mean_dice" in curves else {}
-    return {name.removeprefix("dice_"): c for name, c in curves.items() if name.startswith("dice_")} | mean
+    of_classes = {name.removeprefix("dice_"): points for name, points in curves.items() if name.startswith("dice_")}
+    return of_classes | mean
 
 
 def _draw_curves(axes: Axes, curves: Curves, names: Sequence[str]) -> None:

@@ -148,7 +148,8 @@ def format_score(line: Row, metric: str, missing: str = "-") -> str:
 
     """
     digits = 3 if metric in ("dice", "jaccard") else 2
-    mean, deviation = line[f"{metric}_mean"], line[f"{metric}_std"]
+    mean = line[f"{metric}_mean"]
+    deviation = line[f"{metric}_std"]
     if math.isnan(mean):
         return missing
     return f"{mean:.{digits}f}" + ("" if math.isnan(deviation) else f" ± {deviation:.{digits}f}")
@@ -200,7 +201,8 @@ def _finite(values: Iterable[float]) -> list[float]:
 
 
 def _format_block(lines: Sequence[Row]) -> str:
-    first, unit = lines[-1], UNITS.get(lines[0]["protocol"], "?")
+    first = lines[-1]
+    unit = UNITS.get(lines[0]["protocol"], "?")
     title = (
         f"{first['checkpoint']} checkpoint, {first['protocol']} protocol: "
         f"{count(first['volumes'], 'volume')} of {count(first['cases'], 'case')}, mean ± standard deviation"
@@ -215,7 +217,8 @@ def _format_block(lines: Sequence[Row]) -> str:
     widths = [max(len(row[i]) for row in [header, *cells]) for i in range(len(header))]
 
     def align(row: list[str]) -> str:
-        return "  ".join([row[0].ljust(widths[0])] + [c.rjust(w) for c, w in zip(row[1:], widths[1:], strict=True)])
+        numbers = [cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True)]
+        return "  ".join([row[0].ljust(widths[0]), *numbers])
 
     rule = "-" * len(align(header))
     return "\n".join([title, align(header), rule, *map(align, cells[:-1]), rule, align(cells[-1])])

@@ -1,9 +1,10 @@
-"""Which pixels a contrastive loss compares: certainty, selection, and memories of features."""
+"""The choice of pixels that a contrastive loss compares: certainty, selection, and memories of features."""
 
 from fewlabel.sampling.banks import find_banks
 from fewlabel.sampling.certainty import certain_mask, entropy
 from fewlabel.sampling.class_bank import ClassBank
 from fewlabel.sampling.map_bank import MapBank
+from fewlabel.sampling.nearest import nearest_pixels
 from fewlabel.sampling.random_choice import sample_indices, sample_mask
 from fewlabel.sampling.selection import anchors, class_ranks, negatives
 
@@ -15,6 +16,7 @@ __all__ = [
     "class_ranks",
     "entropy",
     "find_banks",
+    "nearest_pixels",
     "negatives",
     "sample_indices",
     "sample_mask",

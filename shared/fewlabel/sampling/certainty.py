@@ -1,4 +1,4 @@
-"""How sure a prediction is, and which pixels of a batch count as certain."""
+"""Entropy of predictions, and the pixels of a batch that count as certain."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def certain_mask(entropies: Tensor, uncertain_fraction: float) -> Tensor:
         Bool, the same shape; a pixel whose entropy is NaN is never certain.
 
     Raises:
-        ValueError: if the share is not in [0, 1].
+        ValueError: if the fraction is not in [0, 1].
 
     Example:
         >>> certain_mask(torch.tensor([0.1, 0.9, 0.3, 0.2]), uncertain_fraction=0.25).tolist()

@@ -16,7 +16,7 @@ class ClassBank(nn.Module):
     One push replaces at most a share of a class's store, by a random choice among what was offered, so that the keys
     come from several batches. Thesis ch. 5, "Negative Key Sampling" (K = 60,000 keys, t_b = 0.25).
 
-    Everything, the write positions included, lies in buffers: the bank follows ``.to(device)``, and ``state_dict``
+    Everything, the write positions included, is in buffers: the bank follows ``.to(device)``, and ``state_dict``
     restores it bit for bit. Wrap a method that owns one in DistributedDataParallel with ``broadcast_buffers=False``,
     or every step sends rank 0's bank to all ranks.
 
@@ -24,7 +24,7 @@ class ClassBank(nn.Module):
         num_classes: how many stores.
         channels: d, the length of a feature.
         capacity: how many keys a store holds at most.
-        max_share: share of the capacity, in (0, 1], that one push may replace.
+        max_fraction: share of the capacity, in (0, 1], that one push may replace.
         dtype: how features are stored; unit vectors keep three digits in half precision.
 
     Raises:
@@ -49,7 +49,7 @@ class ClassBank(nn.Module):
         num_classes: int,
         channels: int,
         capacity: int = 60_000,
-        max_share: float = 0.25,
+        max_fraction: float = 0.25,
         dtype: torch.dtype = torch.float16,
     ) -> None:
         super().__init__()
@@ -57,12 +57,14 @@ class ClassBank(nn.Module):
             raise ValueError(
                 f"num_classes, channels and capacity must be at least 1, got {num_classes}, {channels}, {capacity}"
             )
-        if not 0 < max_share <= 1:
-            raise ValueError(f"max_share must be a share of the capacity in (0, 1], got {max_share}; the thesis: 0.25")
+        if not 0 < max_fraction <= 1:
+            raise ValueError(
+                f"max_fraction must be a share of the capacity in (0, 1], got {max_fraction}; the thesis: 0.25"
+            )
         self.num_classes = num_classes
         self.channels = channels
         self.capacity = capacity
-        self.quota = max(1, math.floor(max_share * capacity))
+        self.quota = max(1, math.floor(max_fraction * capacity))
         self.register_buffer("features", torch.zeros(num_classes, capacity, channels, dtype=dtype))
         self.register_buffer("labels", torch.full((num_classes, capacity), -1, dtype=torch.int64))
         self.register_buffer("position", torch.zeros(num_classes, dtype=torch.int64))

@@ -17,7 +17,7 @@ class MapBank(nn.Module):
     1312 for ACDC) and does not say whether an update renews the age: here it does, since what ages is the network
     that made the map.
 
-    ``frame`` is a 3 x 3 matrix that takes ``(row, column, 1)`` of the slice as it lies on disk to the row and column
+    ``frame`` is a 3 x 3 matrix that takes ``(row, column, 1)`` of the slice as it is on disk to the row and column
     of the feature map, in pixels with integers at pixel centers; it is the product of resizing, augmentation and the
     network's stride. For a stride s alone it is ``[[1/s, 0, (1-s)/(2s)], [0, 1/s, (1-s)/(2s)], [0, 0, 1]]``.
 
@@ -100,7 +100,7 @@ class MapBank(nn.Module):
         Args:
             volume: the volume's name.
             slice_index: a slice that is in the bank.
-            points: ``(n, 2)`` row and column in pixels of the slice as it lies on disk.
+            points: ``(n, 2)`` row and column in pixels of the slice as it is on disk.
 
         Returns:
             ``features`` ``(n, d)`` in float32 or wider, zero outside and not of unit length between pixels;

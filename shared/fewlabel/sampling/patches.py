@@ -44,7 +44,8 @@ def patch_starts(size: int, patch: int, coverage: str = "whole") -> list[int]:
 
 def patch_corners(height: int, width: int, patch: int, coverage: str = "whole") -> Tensor:
     """Return the top left corners (m, 2) of a map's patches, row by row; see :func:`patch_starts`."""
-    rows, columns = patch_starts(height, patch, coverage), patch_starts(width, patch, coverage)
+    rows = patch_starts(height, patch, coverage)
+    columns = patch_starts(width, patch, coverage)
     return torch.cartesian_prod(torch.tensor(rows), torch.tensor(columns))
 
 

@@ -15,7 +15,7 @@ def sample_indices(
         population: how many there are.
         count: how many to choose at most.
         generator: where the randomness comes from, PyTorch's own if not given; its device may differ from ``device``.
-        device: where the result lies.
+        device: of the result.
 
     Returns:
         ``(min(population, count),)`` int64.

@@ -1,4 +1,4 @@
-"""Which pixels a class may take as anchors, and which it may push away as negatives."""
+"""The pixels that a class may take as anchors, and those that it may push away as negatives."""
 
 from __future__ import annotations
 
@@ -68,7 +68,13 @@ def anchors(
 
 
 def negatives(
-    probabilities: Tensor, labels: Tensor, *, labeled: Tensor, certain: Tensor, low_rank: int = 1, high_rank: int = 2
+    probabilities: Tensor,
+    labels: Tensor,
+    *,
+    labeled: Tensor,
+    certain: Tensor,
+    certain_rank: int = 1,
+    uncertain_rank: int = 2,
 ) -> Tensor:
     r"""The negative sets of all classes, drawn from what a prediction rules out even when it is unsure.
 
@@ -87,8 +93,10 @@ def negatives(
         labels: ``(n,)`` class indices, ground truth where labeled and pseudo-labels elsewhere.
         labeled: ``(n,)`` bool, the pixels with ground truth.
         certain: ``(n,)`` bool, read where unlabeled.
-        low_rank: r_l.
-        high_rank: r_h; the thesis takes 2 for 4 classes and 7 for 9. K leaves uncertain pixels out.
+        certain_rank: r_l, from which on a certain pixel rules a class out, and below which a labeled pixel is
+            mistaken for it.
+        uncertain_rank: r_h, from which on an uncertain pixel rules a class out; the thesis takes 2 for 4 classes
+            and 7 for 9. K leaves uncertain pixels out.
 
     Returns:
         ``(n, K)`` bool; column c is :math:`N_c`.
@@ -99,21 +107,21 @@ def negatives(
     Example:
         >>> unsure = torch.tensor([[0.45, 0.40, 0.15]])  # class 0 or 1, but hardly 2
         >>> no = torch.tensor([False])
-        >>> negatives(unsure, torch.tensor([0]), labeled=no, certain=no, high_rank=2).tolist()
+        >>> negatives(unsure, torch.tensor([0]), labeled=no, certain=no, uncertain_rank=2).tolist()
         [[False, False, True]]
 
     """
     _check(probabilities, labels, {"labeled": labeled, "certain": certain})
     classes = probabilities.shape[1]
-    if not 1 <= low_rank <= high_rank <= classes:
+    if not 1 <= certain_rank <= uncertain_rank <= classes:
         raise ValueError(
-            f"expected 1 <= low_rank <= high_rank <= {classes} (the number of classes), got low_rank={low_rank}, "
-            f"high_rank={high_rank}"
+            f"expected 1 <= certain_rank <= uncertain_rank <= {classes} (the number of classes), got "
+            f"certain_rank={certain_rank}, uncertain_rank={uncertain_rank}"
         )
     ranks = class_ranks(probabilities)
     # A pixel is ruled out for c from this rank on; 1 x n instead of three n x K masks.
-    first = torch.where(certain, low_rank, high_rank)[:, None]
-    chosen = torch.where(labeled[:, None], ranks < low_rank, ranks >= first)
+    first = torch.where(certain, certain_rank, uncertain_rank)[:, None]
+    chosen = torch.where(labeled[:, None], ranks < certain_rank, ranks >= first)
     return chosen & ~_one_hot(labels, classes)
 
 

@@ -116,6 +116,7 @@ def _simpleitk() -> Any:
         import SimpleITK
     except ImportError as error:
         raise ImportError(
-            "reading DICOM, NRRD and MetaImage needs SimpleITK: pip install 'fewlabel[formats]', or convert to NIfTI"
+            "reading DICOM, NRRD and MetaImage needs SimpleITK: pip install '.[formats]' in a checkout of "
+            "fewlabel, or convert to NIfTI"
         ) from error
     return SimpleITK

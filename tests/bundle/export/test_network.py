@@ -227,6 +227,6 @@ def test_onnx_without_its_packages_names_the_extra(
     missing: str, bundle: Path, scan: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, missing, None)
-    with pytest.raises(ImportError, match=rf"ONNX needs {missing} .*pip install 'fewlabel\[export\]'"):
+    with pytest.raises(ImportError, match=rf"ONNX needs {missing} .*pip install '\.\[export\]'"):
         export_bundle(bundle, "onnx", scan=scan)
     assert not (bundle / "models" / "model.onnx").exists()

@@ -182,8 +182,8 @@ def test_the_command_prints_where_the_zip_is(bundle: Path, tmp_path: Path, capsy
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["no_such_bundle"], "can't find the folder of the bundle 'no_such_bundle'"),
-        ([str(ROOT / "tests")], "no bundle, it has no folder configs"),
+        (["no_such_bundle"], "no_such_bundle: no such bundle; the known ones are "),
+        ([str(ROOT / "docs")], "no bundle, it has no folder configs"),
         (["supervised", "--weights", "perhaps"], "weights is 'perhaps', but it must be true or false"),
     ],
 )

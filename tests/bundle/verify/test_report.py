@@ -1,11 +1,10 @@
-"""Every bundle passes our own verification, as a folder and as the zip that is packed from it; and faults are found."""
+"""Faults of a bundle, or of its zip, are found and named."""
 
 from __future__ import annotations
 
 import io
 import json
 import os
-import shutil
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -15,53 +14,21 @@ import pytest
 import torch
 
 from fewlabel.bundle import pack_bundle
-from fewlabel.bundle.verify import Report, verify_bundle
-from fewlabel.bundle.verify.report import FAILED, NOTE, OK
+from fewlabel.bundle.verify import verify_bundle
+from fewlabel.bundle.verify.report import NOTE, OK
 from fewlabel.bundle.verify.running import outcomes
 from fewlabel.cli import main
 from fewlabel.networks import UNet
-from helpers.bundle_runs import BUNDLES, OFTEN_RUN, ROOT
+from helpers.bundles import BASELINES
+from helpers.verification import clean_copy, failed
 
-BUNDLE = "supervised"
-
-
-def clean_copy(bundle: str, folder: Path) -> Path:
-    root = folder / bundle
-    for part in ("configs", "docs"):
-        shutil.copytree(ROOT / "bundles" / bundle / part, root / part)
-    shutil.copy(ROOT / "bundles" / bundle / "LICENSE", root)
-    return root
+BUNDLE = BASELINES["slices"]
 
 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
     """A bundle that a test spoils."""
     return clean_copy(BUNDLE, tmp_path)
-
-
-def failed(report: Report) -> dict[str, str]:
-    assert all(finding.cure for finding in report.findings if finding.result == FAILED), "each fault has a cure"
-    return {finding.check: finding.detail for finding in report.findings if finding.result == FAILED}
-
-
-@pytest.mark.parametrize("bundle", BUNDLES)
-def test_every_bundle_and_its_zip_pass(bundle: str, tmp_path: Path) -> None:
-    root = clean_copy(bundle, tmp_path)
-    for place in (root, pack_bundle(root, tmp_path / "dist")):
-        before = sorted(path.name for path in tmp_path.rglob("*"))
-        report = verify_bundle(place)
-        assert failed(report) == {}, str(report)
-        assert report.ok
-        assert sorted(path.name for path in tmp_path.rglob("*")) == before
-
-
-@pytest.mark.parametrize("bundle", OFTEN_RUN)
-def test_every_bundle_does_what_only_running_it_can_tell(bundle: str, tmp_path: Path) -> None:
-    root = clean_copy(bundle, tmp_path)
-    (tmp_path / "scratch").mkdir()
-    found = list(outcomes(root, tmp_path / "scratch"))
-    assert [(check, fault) for check, fault, _ in found if fault] == []
-    assert len(found) == 5
 
 
 def change(root: Path, name: str, edit: Callable[[dict[str, Any]], object]) -> None:
@@ -196,7 +163,7 @@ def test_a_package_that_was_changed_is_found_by_its_content(root: Path, tmp_path
     bare = rewritten(archive, lambda files: [files.pop(entry) for entry in list(files) if entry.startswith(package)])
     assert failed(verify_bundle(bare)) == {"vendored fewlabel": "the zip has no folder fewlabel"}
     renamed = rewritten(archive, lambda files: None, "bundle.zip")
-    assert "the zip is called 'bundle.zip', expected 'supervised_v" in failed(verify_bundle(renamed))["names"]
+    assert f"the zip is called 'bundle.zip', expected '{BUNDLE}_v" in failed(verify_bundle(renamed))["names"]
 
 
 class Malice:

@@ -185,7 +185,7 @@ def test_test_images_without_label_map_are_neither_scored_nor_trained_on(dataset
 def test_volumes_that_splits_json_leaves_out_are_noted(dataset):
     given = {"labeled": ["a00"], "unlabeled": ["a01"], "validation": [], "test": []}
     with_empty_files(dataset, labeled=8).json("splits.json", given)
-    assert notes(dataset)[0].startswith("6 volumes are in no split and not used (a02, a03, a04, a05, a06, ...)")
+    assert notes(dataset)[0].startswith("6 volumes are in no split and not used (a02, a03, a04, a05, a06 and 1 more)")
 
 
 @pytest.mark.parametrize(("first", "second"), list(itertools.combinations(SPLITS, 2)))

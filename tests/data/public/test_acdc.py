@@ -79,6 +79,12 @@ def test_missing_frames_are_an_error_that_names_them_and_the_way_out(raw: Path, 
     assert not (tmp_path / "out").exists()
 
 
+def test_of_many_missing_frames_the_first_five_are_named(raw: Path, tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match=r"labeled\) and 187 more\. Complete") as caught:
+        prepare_acdc(raw, tmp_path / "out", report=quiet)
+    assert str(caught.value).count("(labeled)") == 5
+
+
 def test_patients_outside_the_published_lists_are_left_out_and_named(raw: Path, tmp_path: Path) -> None:
     patient = raw / "database/testing/patient101"
     for name in ("frame01", "frame01_gt", "frame02", "frame02_gt"):

@@ -14,8 +14,10 @@ from helpers.acdc_forms import (
     challenge,
     frames,
     h5_slices,
+    h5_volumes,
     plain_nifti,
     prepare,
+    save_h5,
     save_nifti,
     scan,
 )
@@ -115,8 +117,46 @@ def test_damaged_sources_are_errors_that_name_the_file(
 def test_a_missing_slice_is_an_error(tmp_path: Path) -> None:
     h5_slices(tmp_path)
     (tmp_path / "data/slices/patient038_frame01_slice_4.h5").unlink()
-    with pytest.raises(ValueError, match=r"patient038_frame01 lacks the slices \[4\] of 1 to 8"):
+    with pytest.raises(ValueError, match=r"patient038_frame01 in .* lacks 1 of the slices 1 to 8 \(4\)"):
         find_acdc(tmp_path)
+
+
+def split_patients(raw: Path) -> None:
+    """Training patients as slices, the others as volumes, as copies in circulation are."""
+    h5_slices(raw / "all")
+    h5_volumes(raw / "all")
+    for path in (raw / "all" / "data").glob("*.h5"):
+        if path.name[:10] in ("patient038", "patient049"):
+            path.unlink()
+    for path in (raw / "all" / "data" / "slices").glob("*.h5"):
+        if path.name[:10] not in ("patient038", "patient049"):
+            path.unlink()
+
+
+def test_patients_that_exist_as_slices_only_are_assembled_beside_the_others_volumes(tmp_path: Path) -> None:
+    split_patients(tmp_path / "raw")
+    form, sources = find_acdc(tmp_path / "raw")
+    assert (form, sorted(sources)) == ("h5 volumes and slices", sorted(frames(PATIENTS)))
+    for name, source in sources.items():
+        image, label = scan(name)
+        np.testing.assert_array_equal(source.read().image, image)
+        np.testing.assert_array_equal(source.read().label, label)
+
+
+def test_the_tenth_slice_follows_the_ninth(tmp_path: Path) -> None:
+    for number in range(1, 12):
+        plane = np.full((5, 6), number, np.float32)
+        save_h5(tmp_path / f"patient038_frame01_slice_{number}.h5", plane, np.zeros((5, 6), np.uint8))
+    image = find_acdc(tmp_path)[1]["patient038_frame01"].read().image
+    assert image[0, 0].tolist() == list(range(1, 12))
+
+
+def test_a_slice_of_another_shape_is_an_error_that_names_it(tmp_path: Path) -> None:
+    split_patients(tmp_path / "raw")
+    odd = np.zeros((4, 6), np.uint8)
+    save_h5(tmp_path / "raw/all/data/slices/patient038_frame01_slice_3.h5", odd, odd)
+    with pytest.raises(ValueError, match=r"frame01_slice_3\.h5 has the shape \(4, 6\), but patient038_frame01_slice_1"):
+        prepare(tmp_path / "raw", tmp_path / "out")
 
 
 def test_a_label_map_that_is_absent_is_an_error(tmp_path: Path) -> None:

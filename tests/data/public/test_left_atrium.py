@@ -143,4 +143,4 @@ def test_the_command_passes_the_margin_on_and_refuses_one_for_acdc(
         assert json.loads((out / "manifest.json").read_text())["region"] == region
     with pytest.raises(SystemExit):
         main(["prepare", "acdc", str(raw), str(tmp_path / "acdc"), "--margin", "3"])
-    assert "margin is for la and pancreas" in capsys.readouterr().err
+    assert "fewlabel prepare acdc has no option --margin: it has --allow_missing" in capsys.readouterr().err

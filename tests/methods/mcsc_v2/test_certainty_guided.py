@@ -48,7 +48,7 @@ def oracle(  # noqa: C901 - one literal reading of the section, from top to bott
 
     N anchors, M keys, banks of ``size`` keys of which a step replaces ``quota``.
     """
-    on = {"background": True, "balanced": True, "certain_anchors": True, "ranked_negatives": True, "bank": True}
+    on = {"include_background": True, "balanced": True, "certain_anchors": True, "ranked_negatives": True, "bank": True}
     on |= {"cross": True, "low": 1, "high": 1, "h": 0.9, "N": 10**6, "M": 10**6, "size": 10**4, "quota": 10**4}
     on |= switches
     parts = [batch["labeled"]["image"]] + ([batch["unlabeled"]["image"]] if batch["unlabeled"] else [])
@@ -101,7 +101,7 @@ def oracle(  # noqa: C901 - one literal reading of the section, from top to bott
             for key in fresh[: on["quota"]] if on["bank"] else []:
                 memory.rings[stride, c].store(key, on["size"])
             keys = (memory.rings[stride, c].places if on["bank"] else fresh)[: on["M"]]
-            if not anchors or not keys or (c == 0 and not on["background"]):
+            if not anchors or not keys or (c == 0 and not on["include_background"]):
                 continue
             center = torch.stack(anchors).double().mean(dim=0)
             center = center / center.norm()
@@ -143,7 +143,7 @@ def build(
         ((1,), 1.0, {}),
         ((2, 1), 0.25, {}),
         ((1,), 0.0, {"cross": False}),
-        ((1,), 0.0, {"background": False}),
+        ((1,), 0.0, {"include_background": False}),
         ((1,), 0.0, {"balanced": False}),
         ((1,), 0.0, {"certain_anchors": False}),
         ((1,), 0.0, {"ranked_negatives": False}),
@@ -156,7 +156,7 @@ def build(
 def test_two_steps_of_the_contrast_and_their_gradient_equal_the_literal_algorithm(
     strides: tuple[int, ...], progress: float, switches: dict[str, Any]
 ) -> None:
-    renamed = {"low": "low_rank", "high": "high_rank", "h": "threshold"}
+    renamed = {"low": "certain_rank", "high": "uncertain_rank", "h": "threshold"}
     options = {renamed.get(name, name): value for name, value in switches.items() if name not in ("cross", "bank")}
     if not switches.get("bank", True):
         options["bank_size"] = None
@@ -222,7 +222,7 @@ def test_where_nothing_is_mistaken_the_banks_stay_empty_and_the_contrast_is_zero
     value = contrasted(pixels)
     value.backward()
 
-    assert contrasted._anchors(pixels).any(dim=0).all()
+    assert contrasted._anchor_sets(pixels).any(dim=0).all()
     assert contrasted.bank.filled.tolist() == [0] * CLASSES
     assert value.item() == 0
     assert all(part.grad is not None and not part.grad.any() for part in maps)
@@ -233,9 +233,9 @@ def test_the_switches_matter_in_these_tests() -> None:
     values = {
         contrast(build(**options), batch, 0.0).item()
         for options in (
-            {}, {"cross": False}, {"background": False}, {"balanced": False}, {"certain_anchors": False},
-            {"ranked_negatives": False}, {"threshold": 0.5}, {"low_rank": 2, "high_rank": 2}, {"high_rank": 3},
-            {"uncertain_fraction": 0.95}, {"strides": (2,)},
+            {}, {"cross": False}, {"include_background": False}, {"balanced": False}, {"certain_anchors": False},
+            {"ranked_negatives": False}, {"threshold": 0.5}, {"certain_rank": 2, "uncertain_rank": 2},
+            {"uncertain_rank": 3}, {"uncertain_fraction": 0.95}, {"strides": (2,)},
         )
     }  # fmt: skip
 

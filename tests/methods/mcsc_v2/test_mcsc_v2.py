@@ -157,11 +157,11 @@ def test_by_default_the_settings_are_those_of_the_thesis() -> None:
     assert list(method.projectors) == ["1", "8"]
     assert method.uncertain_fraction == 0.2
     for one in contrasts:
-        assert (one.low_rank, one.high_rank) == (1, 7)
+        assert (one.certain_rank, one.uncertain_rank) == (1, 7)
         assert (one.threshold, one.num_anchors, one.num_keys, one.temperature) == (0.9, 1000, 500, 0.1)
         assert (one.bank.capacity, one.bank.quota) == (60_000, 15_000)
-    assert CertaintyGuidedContrastiveLoss(4).high_rank == 2
-    assert CertaintyGuidedContrastiveLoss(2).high_rank == 1
+    assert CertaintyGuidedContrastiveLoss(4).uncertain_rank == 2
+    assert CertaintyGuidedContrastiveLoss(2).uncertain_rank == 1
     assert method.projectors["1"].norm_b is None
     assert method.projectors["8"].norm_b is not None
 
@@ -175,7 +175,10 @@ def test_by_default_the_settings_are_those_of_the_thesis() -> None:
         ({"num_classes": 1}, "num_classes counts the background too and must be at least 2, got 1"),
         ({"uncertain_fraction": 1.5}, r"uncertain_fraction must be in \[0, 1\], got 1.5"),
         ({"passes": "both"}, "passes must be"),
-        ({"contrastive_loss": partial(SMALL, high_rank=9)}, "1 <= low_rank <= high_rank <= 4 .*, got 1 and 9"),
+        (
+            {"contrastive_loss": partial(SMALL, uncertain_rank=9)},
+            "1 <= certain_rank <= uncertain_rank <= 4 .*, got 1 and 9",
+        ),
         (
             {"contrastive_loss": partial(SMALL, num_anchors=0)},
             "num_anchors and num_keys must be at least 1, got 0 and 10",

@@ -157,7 +157,7 @@ def test_a_class_without_members_has_no_center_and_an_empty_choice_still_reaches
 
 def test_maps_off_the_grid_of_the_guidance_are_an_error() -> None:
     pixels = some_pixels()
-    with pytest.raises(ValueError, match=r"maps of \(4, 4\) and \(4, 4\) pixels do not lie on the grid of \(2, 2\)"):
+    with pytest.raises(ValueError, match=r"maps of \(4, 4\) and \(4, 4\) pixels are not on the grid of \(2, 2\)"):
         Pixels(*pixels.maps, pixels.projector, pixels.guide.at(2))
 
 

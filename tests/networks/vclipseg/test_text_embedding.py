@@ -82,7 +82,8 @@ def test_without_transformers_the_error_names_both_ways_out(monkeypatch: pytest.
     monkeypatch.setitem(sys.modules, "transformers", None)
 
     with pytest.raises(
-        ImportError, match=r"pip install fewlabel\[pretrained\]`, or run `fewlabel embed .*give the file"
+        ImportError,
+        match=r"pip install '\.\[pretrained\]'` in a checkout of fewlabel, or run `fewlabel embed .*give the file",
     ):
         embed_text(NAMES)
 

@@ -106,7 +106,7 @@ def _required(module: str) -> ModuleType:
     try:
         return __import__(module)
     except ImportError as error:
-        raise ImportError(f"ONNX needs {module} ({error}): pip install 'fewlabel[export]'") from error
+        raise ImportError(f"ONNX needs {module} ({error}): pip install '.[export]' in a checkout") from error
 
 
 def _tensor(value: Any) -> str:

@@ -16,9 +16,9 @@ from torch import Tensor, nn
 from fewlabel.atomic import atomic_open
 from fewlabel.bundle.export.formats import FORMATS, Forward
 from fewlabel.bundle.images import find_images
-from fewlabel.bundle.packing.pack import bundle_folder
 from fewlabel.data.phantoms.cohort import write_phantom
 from fewlabel.handlers.model_saver import load_network
+from fewlabel.launch import bundle_folder, work_folder
 
 TOLERANCE = 1e-4
 
@@ -83,12 +83,13 @@ def export_bundle(
             f"{scan}: no such scan; name one with --scan, or leave it out to take a synthetic heart"
         )
     root = bundle_folder(bundle).resolve()
-    file = root / "models" / f"model{FORMATS[to].suffix}" if out is None else Path(out)
+    work = work_folder(root)
+    file = work / "models" / f"model{FORMATS[to].suffix}" if out is None else Path(out)
     if file.is_dir():
         raise ValueError(
             f"{file} is a folder; name the file to write, for instance {file / 'model'}{FORMATS[to].suffix}"
         )
-    weights = root / "models" / "model.pt" if checkpoint is None else Path(checkpoint)
+    weights = work / "models" / "model.pt" if checkpoint is None else Path(checkpoint)
     config = _config(root, weights)
     network: nn.Module = load_network(config.get_parsed_content("network_def"), weights).cpu().eval()
     image = _image(config, scan, _phantom(root))

@@ -14,7 +14,8 @@ import fewlabel
 from fewlabel.atomic import atomic_open
 from fewlabel.bundle.checkpoint import NETWORKS, check_weights
 from fewlabel.bundle.packing.large_files import LARGE_FILES, LIMIT_MB, dump, entry, parse
-from fewlabel.bundle.root import find_root
+from fewlabel.launch import bundle_folder, work_folder
+from fewlabel.launch.folders import INSTALLED
 
 _log = logging.getLogger(__name__)
 _REQUIRED = ("LICENSE", "configs/metadata.json", "configs/inference.json")
@@ -39,7 +40,7 @@ def pack_bundle(
     in which a file system lists them.
 
     Args:
-        bundle: a bundle's folder, or its name, see :func:`fewlabel.bundle.find_root`.
+        bundle: a bundle's folder, or its name, see :func:`fewlabel.launch.bundle_folder`.
         out: folder of the zip.
         weights: take ``models/model.pt`` along, if there is one, and the settings beside it; and the second student's
             ``models/model_second.pt``, if there is one and ``inference.json`` has a use for it.
@@ -70,34 +71,22 @@ def pack_bundle(
     # The whole package, not only what this bundle needs: copies that are equal can be shared by the bundles of a
     # server, see fewlabel.bundle.require_same_package; and all of it is smaller than one network.
     package = Path(fewlabel.__file__).parent
-    contents |= {f"fewlabel/{path.relative_to(package).as_posix()}": path for path in _files(package)}
+    sources = (path for path in _files(package) if path.relative_to(package).parts[0] != INSTALLED)
+    contents |= {f"fewlabel/{path.relative_to(package).as_posix()}": path for path in sources}
     return _write(Path(out) / f"{name}_v{version}.zip", {f"{name}/{path}": what for path, what in contents.items()})
-
-
-def bundle_folder(bundle: str | os.PathLike[str]) -> Path:
-    """Return the folder of a bundle that is given by its folder or its name.
-
-    Raises:
-        FileNotFoundError: no such bundle.
-    """
-    folder = Path(bundle)
-    if (folder / "configs").is_dir():
-        return folder
-    if len(folder.parts) > 1 or folder.is_dir():
-        raise FileNotFoundError(f"{folder}: no bundle, it has no folder configs; name a bundle or its folder")
-    return Path(find_root(str(bundle)))
 
 
 def bundle_files(root: Path, weights: bool = True) -> dict[str, Path]:
     """Return the files that belong to a bundle, by their path in it: not what runs of it left behind."""
-    found = [path for folder in _FOLDERS for path in _files(root / folder)]
+    found = {path.relative_to(root).as_posix(): path for folder in _FOLDERS for path in _files(root / folder)}
     if (root / "LICENSE").is_file():
-        found.append(root / "LICENSE")
+        found["LICENSE"] = root / "LICENSE"
     if weights:
-        found += [root / file for file in NETWORKS if (root / file).is_file() and _is_used(root, file)]
-        if root / "models" / "model.pt" in found and (root / _NOTE).is_file():
-            found.append(root / _NOTE)
-    return {path.relative_to(root).as_posix(): path for path in found}
+        work = work_folder(root)
+        found |= {file: work / file for file in NETWORKS if (work / file).is_file() and _is_used(root, file)}
+        if "models/model.pt" in found and (work / _NOTE).is_file():
+            found[_NOTE] = work / _NOTE
+    return found
 
 
 def _is_used(root: Path, file: str) -> bool:

@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from fewlabel.bundle.checkpoint import NETWORKS
-from fewlabel.bundle.packing.pack import bundle_folder
 from fewlabel.bundle.verify.config_rules import config_rules
 from fewlabel.bundle.verify.contents import BundleFiles, Contents, FolderFiles
 from fewlabel.bundle.verify.file_rules import file_rules
@@ -17,6 +16,7 @@ from fewlabel.bundle.verify.report import FAILED, Finding, Report
 from fewlabel.bundle.verify.start import run_in_process
 from fewlabel.bundle.verify.weights_rules import weights_rules
 from fewlabel.bundle.verify.zips import ZipFiles
+from fewlabel.launch import bundle_folder
 
 __all__ = ["Finding", "Report", "verify_bundle"]
 

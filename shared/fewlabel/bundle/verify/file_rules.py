@@ -13,6 +13,7 @@ from fewlabel.bundle.packing.package import sources, stated_version
 from fewlabel.bundle.recipes.recipe import PARTS, RECIPE
 from fewlabel.bundle.verify.contents import CONFIGS, NOTED, Contents
 from fewlabel.bundle.verify.report import FAILED, NOTE, OK, Finding, judge
+from fewlabel.listing import first_few
 
 _PAPERS = ("LICENSE", "docs/README.md", "docs/data_license.txt")
 # the zoo's template, with the names that its bundles use for them
@@ -58,9 +59,7 @@ def _names(contents: Contents) -> Iterator[Finding]:
     known = _KNOWN if files.place.suffix == ".zip" else _KNOWN | _SOURCES
     strangers = [path for path in sorted(files.sizes) if not path.startswith(_OURS) and path not in known]
     if strangers:
-        yield Finding(
-            "other files", NOTE, f"{len(strangers)}: {', '.join(strangers[:5])}", "leave out what is not used"
-        )
+        yield Finding("other files", NOTE, f"{len(strangers)}: {first_few(strangers)}", "leave out what is not used")
 
 
 _KNOWN = {*_PAPERS, *NOTED, LARGE_FILES}
@@ -82,7 +81,7 @@ def _code(contents: Contents) -> Iterator[Finding]:
         if path.lower().endswith(_CODE) and not (path.startswith("fewlabel/") and path.endswith(".py"))
     ]  # fmt: skip
     cure = "a bundle is JSON and the package: remove what does not belong; do not run it unless you know what it does"
-    yield judge("code outside the package", [", ".join(strange[:5])] if strange else [], cure, "none")
+    yield judge("code outside the package", [first_few(strange)] if strange else [], cure, "none")
 
 
 def _large(contents: Contents) -> Iterator[Finding]:
@@ -99,7 +98,7 @@ def _large(contents: Contents) -> Iterator[Finding]:
     large = [path for path, size in sorted(sizes.items()) if size > LIMIT_MB * 10**6]
     if large:
         yield Finding(
-            "file sizes", NOTE, f"above {LIMIT_MB} MB: {', '.join(large)}; the model zoo refuses them",
+            "file sizes", NOTE, f"above {LIMIT_MB} MB: {first_few(large)}; the model zoo refuses them",
             "to submit the bundle, pack it with --url, the address of a folder where you put them",
         )  # fmt: skip
     else:
@@ -139,7 +138,7 @@ def _package(contents: Contents) -> Finding:
     if theirs == ours:
         return Finding(check, OK, f"{version}, equal to the one that runs this command")
     different = sorted(path for path in theirs.keys() | ours.keys() if theirs.get(path) != ours.get(path))
-    what = f"{len(different)} files differ from the one that runs this command ({', '.join(different[:3])})"
+    what = f"{len(different)} files differ from the one that runs this command ({first_few(different, 3)})"
     if version == fewlabel.__version__:
         cure = "pack it again; if somebody else packed it, find out what was changed before you run it"
         return Finding(check, FAILED, f"{version} by its number, but {what}", cure)

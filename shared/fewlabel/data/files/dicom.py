@@ -93,6 +93,7 @@ def _simpleitk(folder: Path) -> Any:
         import SimpleITK
     except ImportError as error:
         raise ImportError(
-            f"{folder}: reading DICOM needs SimpleITK: pip install 'fewlabel[formats]', or convert the series to NIfTI"
+            f"{folder}: reading DICOM needs SimpleITK: pip install '.[formats]' in a checkout of fewlabel, or convert "
+            "the series to NIfTI"
         ) from error
     return SimpleITK

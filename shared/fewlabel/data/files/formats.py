@@ -82,7 +82,8 @@ def open_image(file: Path) -> Any:
         import SimpleITK
     except ImportError as error:
         raise ImportError(
-            f"{file}: reading {file.suffix} needs SimpleITK: pip install 'fewlabel[formats]', or convert it to NIfTI"
+            f"{file}: reading {file.suffix} needs SimpleITK: pip install '.[formats]' in a checkout of "
+            "fewlabel, or convert it to NIfTI"
         ) from error
     reader = SimpleITK.ImageFileReader()
     reader.SetFileName(str(file))

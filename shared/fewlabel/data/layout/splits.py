@@ -11,6 +11,7 @@ from fewlabel.data.checks.problems import Problem
 from fewlabel.data.layout.folders import Layout
 from fewlabel.data.layout.splits_final import read_fold
 from fewlabel.data.layout.splits_json import SPLITS, Split, SplitsFile, read_splits
+from fewlabel.listing import first_few
 
 
 @dataclass
@@ -115,8 +116,7 @@ def _labeled_and_validation(layout: Layout, given: SplitsFile, seed: int, found:
 
 def _tell_validation(labeled: int, validation: Split, found: Splits) -> None:
     if validation:
-        first = ", ".join(list(validation)[:5]) + (", ..." if len(validation) > 5 else "")
-        message = f"{len(validation)} of {labeled} labeled cases validate ({first})"
+        message = f"{len(validation)} of {labeled} labeled cases validate ({first_few(validation)})"
         found.add("note", "validation", f"{message}; name them under 'validation' in splits.json to choose others")
     elif labeled:
         message = f"{labeled} labeled case{'s are' if labeled > 1 else ' is'} too few to hold one out for validation"
@@ -189,6 +189,6 @@ def _no_labels(layout: Layout) -> str:
 def _tell_unused(layout: Layout, found: Splits) -> None:
     unused = sorted(set(layout.volumes) - _names(*found.splits.values()))
     if unused:
-        first = ", ".join(unused[:5]) + (", ..." if len(unused) > 5 else "")
-        message = f"{len(unused)} volume{'s are' if len(unused) > 1 else ' is'} in no split and not used ({first})"
+        several = "s are" if len(unused) > 1 else " is"
+        message = f"{len(unused)} volume{several} in no split and not used ({first_few(unused)})"
         found.add("note", "not used", f"{message}: name them in splits.json, or label the test scans")

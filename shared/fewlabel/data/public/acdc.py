@@ -12,6 +12,7 @@ from typing import Any
 
 from fewlabel.data.public.acdc_sources import NOMINAL_SPACING, find_acdc
 from fewlabel.data.public.preparation import Preparation, same_path
+from fewlabel.listing import first_few
 
 LABELS = {"background": 0, "right ventricle": 1, "myocardium": 2, "left ventricle": 3}
 
@@ -70,7 +71,7 @@ def prepare_acdc(
     _check_missing(raw, lists, cases, allow_missing, report)
     cases = {patient: names for patient, names in cases.items() if names}
     if extra := sorted(set(sources) - {name for names in cases.values() for name in names}):
-        report(f"left out, since the published lists do not name them: {', '.join(extra)}")
+        report(f"left out, since the published lists do not name them: {first_few(extra)}")
     nominal = f"nominal {NOMINAL_SPACING} mm, the h5 files hold none" if form.startswith("h5") else "of the files"
     preparation = Preparation(out, "ACDC", raw, {"form": form, "spacing": nominal}, report)
     preparation.check_only({name for names in cases.values() for name in names})
@@ -111,10 +112,10 @@ def _check_missing(
     ]
     if missing and not allow_missing:
         raise FileNotFoundError(
-            f"{raw} lacks {len(missing)} frames of the published lists: {', '.join(missing)}. "
+            f"{raw} lacks {len(missing)} frames of the published lists: {first_few(missing)}. "
             "Complete the download, or prepare what is there with --allow_missing true"
         )
     if not any(cases[patient] for patient in lists["labeled"]):
         raise FileNotFoundError(f"{raw} holds none of the 70 training patients of the published lists")
     if missing:
-        report(f"missing, allowed: {', '.join(missing)}")
+        report(f"missing, allowed: {first_few(missing)}")

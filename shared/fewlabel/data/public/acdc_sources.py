@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fewlabel.data.public.preparation import Scan, Source
+from fewlabel.data.public.slice_files import numbered_slices, stacked
 from fewlabel.data.public.source_files import Sources, add_source
 
 NOMINAL_SPACING = (1.5, 1.5, 10.0)  # the h5 files hold none; ACDC's lies between 0.7 and 1.9 in plane, 5 and 10 across
@@ -32,7 +33,9 @@ def find_acdc(raw: Path) -> tuple[str, Sources]:
       the 4D files;
     - ``nifti``: ``images/patientXXX_frame0Y.nii[.gz]`` and ``labels/`` with the same names;
     - ``h5 volumes``: ``patientXXX_frame0Y.h5`` with ``image`` and ``label``, at any depth;
-    - ``h5 slices``: ``patientXXX_frame0Y_slice_N.h5``, at any depth.
+    - ``h5 slices``: ``patientXXX_frame0Y_slice_N.h5``, at any depth;
+    - ``h5 volumes and slices``: both. Copies in circulation hold the training patients as slices only; a frame that is
+      there in both ways is taken from its volume.
 
     Returns:
         The form, and the sources by our volume names, ``patientXXX_frame01`` (end-diastole) and ``_frame02``
@@ -46,14 +49,14 @@ def find_acdc(raw: Path) -> tuple[str, Sources]:
     """
     if not raw.is_dir():
         raise FileNotFoundError(f"the raw folder {raw} does not exist: expected the unpacked ACDC download")
-    for form, find in (
-        ("challenge", _challenge),
-        ("nifti", _nifti),
-        ("h5 volumes", _h5_volumes),
-        ("h5 slices", _h5_slices),
-    ):
+    for form, find in (("challenge", _challenge), ("nifti", _nifti)):
         if sources := find(raw):
             return form, sources
+    volumes = _h5_volumes(raw)
+    slices = _h5_slices(raw, set(volumes))
+    if volumes or slices:
+        form = " and ".join(kind for kind, found in (("volumes", volumes), ("slices", slices)) if found)
+        return f"h5 {form}", {**volumes, **slices}
     raise FileNotFoundError(
         f"{raw} holds no ACDC data: expected patientXXX/patientXXX_frameYY_gt.nii.gz (the challenge's folders), "
         "images/ and labels/ with patientXXX_frame0Y.nii.gz, patientXXX_frame0Y.h5 or patientXXX_frame0Y_slice_N.h5"
@@ -118,20 +121,12 @@ def _h5_volumes(raw: Path) -> Sources:
     return sources
 
 
-def _h5_slices(raw: Path) -> Sources:
-    found: dict[str, dict[int, Path]] = defaultdict(dict)
-    for path in sorted(raw.rglob("patient*_slice_*.h5")):
-        if match := _SLICE.fullmatch(path.name):
-            if int(match[2]) in found[match[1]]:
-                raise ValueError(f"{path.name} is there twice, {found[match[1]][int(match[2])]} and {path}: keep one")
-            found[match[1]][int(match[2])] = path
-    sources: Sources = {}
-    for name, slices in found.items():
-        if absent := sorted(set(range(1, max(slices) + 1)) - set(slices)):
-            raise ValueError(f"{name} lacks the slices {absent} of 1 to {max(slices)}: download the h5 files again")
-        paths = tuple(slices[number] for number in sorted(slices))
-        sources[name] = Source(name, paths, partial(_read_h5, paths))
-    return sources
+def _h5_slices(raw: Path, whole: set[str]) -> Sources:
+    """The frames that are there as slices only, each in the order of its slices' numbers."""
+    found = {
+        name: paths for name, paths in numbered_slices(raw, "patient*_slice_*.h5", _SLICE).items() if name not in whole
+    }
+    return {name: Source(name, paths, partial(_read_h5, paths)) for name, paths in found.items()}
 
 
 def _read_nifti(image_path: Path, label_path: Path) -> Scan:
@@ -146,11 +141,11 @@ def _read_h5(paths: tuple[Path, ...]) -> Scan:
     try:
         import h5py
     except ImportError as error:
-        raise ImportError("h5 files need h5py: pip install 'fewlabel[formats]'") from error
+        raise ImportError("h5 files need h5py: pip install '.[formats]' in a checkout of fewlabel") from error
     arrays: dict[str, list[NDArray[Any]]] = {"image": [], "label": []}
     for path in paths:
         with h5py.File(path, "r") as file:
             for key, parts in arrays.items():
                 parts.append(np.asarray(file[key]))
-    image, label = (np.stack(parts) if parts[0].ndim == 2 else parts[0] for parts in arrays.values())
+    image, label = (stacked(paths, parts) if parts[0].ndim == 2 else parts[0] for parts in arrays.values())
     return Scan(image.T, label.T, np.diag([*NOMINAL_SPACING, 1.0]))

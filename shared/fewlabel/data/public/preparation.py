@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from fewlabel.atomic import atomic_write
 from fewlabel.data.files.serialization import json_bytes, nifti_bytes
+from fewlabel.listing import first_few
 
 
 @dataclass(frozen=True)
@@ -105,7 +106,7 @@ class Preparation:
         }
         if stale := sorted(present - names):
             raise FileExistsError(
-                f"{self.out} holds {len(stale)} volumes that {self.raw} does not have ({', '.join(stale[:5])}): "
+                f"{self.out} holds {len(stale)} volumes that {self.raw} does not have ({first_few(stale)}): "
                 "choose another folder, or remove them"
             )
 

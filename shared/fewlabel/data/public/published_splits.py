@@ -11,33 +11,57 @@ from typing import Any
 
 from fewlabel.data.public.preparation import Preparation, same_path
 from fewlabel.data.public.source_files import Sources
+from fewlabel.listing import first_few
 
 NUM_VALIDATION = 4
 
 
+def published_lists(file: str) -> dict[str, Any]:
+    """The content of a file in ``splits``."""
+    lists: dict[str, Any] = json.loads((resources.files("fewlabel.data.public") / "splits" / file).read_text())
+    return lists
+
+
 @dataclass(frozen=True)
 class Published:
-    """What a public dataset is; ``split`` is the file of its published lists."""
+    """What a public dataset is.
+
+    Args:
+        name: its name.
+        description: what it shows.
+        labels: the labels' values by name.
+        modality: the image's kind.
+        split: the file of its published lists.
+        part: the key of the lists in it, when the file holds several.
+        num_validation: how many scans at the end of the training list are for validation.
+
+    """
 
     name: str
     description: str
     labels: dict[str, int]
     modality: str
     split: str
+    part: str = ""
+    num_validation: int = NUM_VALIDATION
 
     def splits(self) -> dict[str, list[str]]:
-        """The scans in published order: ``labeled``, ``validation`` (the last four for training) and ``test``.
+        """The scans in published order: ``labeled``, ``validation`` (the last for training) and ``test``.
 
         >>> from fewlabel.data.public.left_atrium import LEFT_ATRIUM
         >>> {part: len(names) for part, names in LEFT_ATRIUM.splits().items()}
         {'labeled': 76, 'unlabeled': 0, 'validation': 4, 'test': 20}
         """
-        lists = json.loads((resources.files("fewlabel.data.public") / "splits" / self.split).read_text())
+        lists = published_lists(self.split)
+        lists = lists[self.part] if self.part else lists
         training: list[str] = lists["training"]
+        labeled = len(training) - self.num_validation
+        if not 0 < labeled <= len(training):
+            raise ValueError(f"validation is {self.num_validation}, but it must be 0 to {len(training) - 1} scans")
         return {
-            "labeled": training[:-NUM_VALIDATION],
+            "labeled": training[:labeled],
             "unlabeled": [],
-            "validation": training[-NUM_VALIDATION:],
+            "validation": training[labeled:],
             "test": lists["test"],
         }
 
@@ -78,7 +102,7 @@ def prepare_published(
     listed = [name for names in lists.values() for name in names]
     _check_missing(raw, [name for name in listed if name not in sources], splits, allow_missing, report)
     if extra := sorted(set(sources) - set(listed)):
-        report(f"left out, since the published lists do not name them: {', '.join(extra)}")
+        report(f"left out, since the published lists do not name them: {first_few(extra)}")
     preparation = Preparation(out, published.name, raw, facts, report)
     names = [name for part in splits.values() for name in part]
     preparation.check_only(set(names))
@@ -103,10 +127,10 @@ def _check_missing(
 ) -> None:
     if missing and not allowed:
         raise FileNotFoundError(
-            f"{raw} lacks {len(missing)} scans of the published lists: {', '.join(missing)}. "
+            f"{raw} lacks {len(missing)} scans of the published lists: {first_few(missing)}. "
             "Complete the download, or prepare what is there with --allow_missing true"
         )
     if not splits["labeled"]:
         raise FileNotFoundError(f"{raw} holds no training scan of the published lists")
     if missing:
-        report(f"missing, allowed: {', '.join(missing)}")
+        report(f"missing, allowed: {first_few(missing)}")

@@ -39,7 +39,7 @@ def read_h5_pair(path: Path, spacing: tuple[float, float, float]) -> Scan:
     try:
         import h5py
     except ImportError as error:
-        raise ImportError("h5 files need h5py: pip install 'fewlabel[formats]'") from error
+        raise ImportError("h5 files need h5py: pip install '.[formats]' in a checkout of fewlabel") from error
     with h5py.File(path, "r") as file:
         image, label = np.asarray(file["image"]), np.asarray(file["label"])
     return Scan(image, (label != 0).astype(np.uint8), np.diag([*spacing, 1.0]))
@@ -55,7 +55,7 @@ def read_dicom_with_label(folder: Path, label_path: Path) -> Scan:
     try:
         import SimpleITK
     except ImportError as error:
-        raise ImportError("DICOM needs SimpleITK: pip install 'fewlabel[formats]'") from error
+        raise ImportError("DICOM needs SimpleITK: pip install '.[formats]' in a checkout of fewlabel") from error
     series = SimpleITK.ImageSeriesReader.GetGDCMSeriesIDs(str(folder))
     if len(series) != 1:
         raise ValueError(f"{folder} holds {len(series)} DICOM series, expected one: keep the CT's files only")

@@ -11,7 +11,8 @@ import torch
 from monai.transforms import Randomizable
 from torch.utils.data import Dataset
 
-from fewlabel.data.streams.volume_cache import VolumeCache, root_cause
+from fewlabel.data.streams.volume_cache import VolumeCache
+from fewlabel.errors import user_facing_cause
 
 
 class PatchDataset(Dataset[dict[str, Any]]):
@@ -70,7 +71,7 @@ class PatchDataset(Dataset[dict[str, Any]]):
                 item = dict(self.transform(item))
             except Exception as error:
                 raise ValueError(
-                    f"{self.cache.source(index)}: the transform of a patch failed: {root_cause(error)}"
+                    f"{self.cache.source(index)}: the transform of a patch failed: {user_facing_cause(error)}"
                 ) from error
         # a view holds on to the whole volume, and a worker would send all of it
         return {str(k): v.clone() if isinstance(v, torch.Tensor) else v for k, v in item.items()}

@@ -12,7 +12,8 @@ import torch
 from monai.transforms import Randomizable
 from torch.utils.data import Dataset
 
-from fewlabel.data.streams.volume_cache import VolumeCache, root_cause
+from fewlabel.data.streams.volume_cache import VolumeCache
+from fewlabel.errors import user_facing_cause
 
 
 class SliceDataset(Dataset[dict[str, Any]]):
@@ -82,7 +83,9 @@ class SliceDataset(Dataset[dict[str, Any]]):
             return {str(k): v for k, v in self.transform(item).items()}
         except Exception as error:
             source = self.cache.source(volume)
-            raise ValueError(f"{source}: the transform of slice {position} failed: {root_cause(error)}") from error
+            raise ValueError(
+                f"{source}: the transform of slice {position} failed: {user_facing_cause(error)}"
+            ) from error
 
     def _length(self, files: Mapping[str, Any]) -> int:
         return len(self.cache.open(next(iter(files.values()))))

@@ -20,6 +20,7 @@ from tqdm import tqdm
 from fewlabel.atomic import atomic_open
 from fewlabel.data.files.formats import array_of, named_errors, open_image, split_ending
 from fewlabel.data.streams.transform_description import describe_transforms
+from fewlabel.errors import user_facing_cause
 from fewlabel.version import __version__
 
 _log = logging.getLogger(__name__)
@@ -117,7 +118,7 @@ class VolumeCache:
             arrays = {key: self.arrange(_volume(volumes[key])) for key in files}
         except Exception as error:
             _refuse_unreadable(paths)
-            reason = str(root_cause(error))
+            reason = str(user_facing_cause(error))
             named = any(str(path) in reason for path in paths)
             raise ValueError(reason if named else f"{paths[0]}: this case can't be preprocessed: {reason}") from error
         shapes = {key: _volume(volumes[key]).shape[1:] for key in files}
@@ -129,13 +130,6 @@ class VolumeCache:
         for key, array in arrays.items():
             with atomic_open(files[key]) as stream:
                 np.save(stream, array)
-
-
-def root_cause(error: BaseException) -> BaseException:
-    """Return the first cause of a chain: MONAI wraps the error that says what is wrong in ones that say where."""
-    while error.__cause__ is not None:
-        error = error.__cause__
-    return error
 
 
 def _sources(item: Item, keys: Sequence[str]) -> dict[str, list[Path]]:

@@ -1,4 +1,4 @@
-"""The certainty-guided contrast of MCSCv2, at one scale (thesis chapter 5)."""
+"""The certainty-guided contrastive loss of MCSCv2 at one scale (thesis chapter 5)."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from fewlabel.losses import anchored_contrastive
+from fewlabel.losses.similarity import check_temperature
 from fewlabel.methods.mcsc_v2.pixels import Pixels
 from fewlabel.parsing import parse_arguments
 from fewlabel.sampling import ClassBank, anchors, negatives, sample_mask
@@ -35,13 +36,13 @@ class CertaintyGuidedContrastiveLoss(nn.Module):
         threshold: h, which an anchor's highest probability must exceed.
         num_anchors: N, drawn per class.
         num_keys: M, drawn per class.
-        low_rank: r_l, see :func:`fewlabel.sampling.negatives`.
-        high_rank: r_h; by default K - 2, but at least r_l: 2 for 4 classes and 7 for 9, as in the thesis.
+        certain_rank: r_l, see :func:`fewlabel.sampling.negatives`.
+        uncertain_rank: r_h; by default K - 2, but at least r_l: 2 for 4 classes and 7 for 9, as in the thesis.
         bank_size: keys that a class's bank holds; None draws the keys from the batch (without "Bank").
         bank_fraction: t_b, the share of a bank that one step may replace.
         center: "all" for eq. 5.4. "drawn" for the mean of the drawn anchors alone, which is the same while a class has
             at most N anchors, and then an estimate: it projects N pixels instead of all.
-        background: False takes no anchors of class 0 (without "BA").
+        include_background: False takes no anchors of class 0 (without "BA").
         balanced: False sums over all keys alike (without "Bal").
         certain_anchors: False takes all pixels of a class as its anchors (without "APS").
         ranked_negatives: False takes all pixels of other classes as negatives (without "NS").
@@ -60,23 +61,23 @@ class CertaintyGuidedContrastiveLoss(nn.Module):
         threshold: float = 0.9,
         num_anchors: int = 1000,
         num_keys: int = 500,
-        low_rank: int = 1,
-        high_rank: int | None = None,
+        certain_rank: int = 1,
+        uncertain_rank: int | None = None,
         bank_size: int | None = 60_000,
         bank_fraction: float = 0.25,
         center: str = "all",
-        background: bool = True,
+        include_background: bool = True,
         balanced: bool = True,
         certain_anchors: bool = True,
         ranked_negatives: bool = True,
         temperature: float = 0.1,
     ) -> None:
         super().__init__()
-        high_rank = max(low_rank, num_classes - 2) if high_rank is None else high_rank
-        if not 1 <= low_rank <= high_rank <= num_classes:
+        uncertain_rank = max(certain_rank, num_classes - 2) if uncertain_rank is None else uncertain_rank
+        if not 1 <= certain_rank <= uncertain_rank <= num_classes:
             raise ValueError(
-                f"expected 1 <= low_rank <= high_rank <= {num_classes} (the number of classes), got {low_rank} and "
-                f"{high_rank}"
+                f"expected 1 <= certain_rank <= uncertain_rank <= {num_classes} (the number of classes), got "
+                f"{certain_rank} and {uncertain_rank}"
             )
         if min(num_anchors, num_keys) < 1:
             raise ValueError(f"num_anchors and num_keys must be at least 1, got {num_anchors} and {num_keys}")
@@ -84,17 +85,16 @@ class CertaintyGuidedContrastiveLoss(nn.Module):
             raise ValueError(f"threshold is a probability in [0, 1), got {threshold}")
         if center not in CENTERS:
             raise ValueError(f"center must be one of {CENTERS}, got {center!r}")
-        if not temperature > 0:
-            raise ValueError(f"temperature must be positive, got {temperature}")
+        check_temperature(temperature)
         self.num_classes = num_classes
         self.threshold = threshold
         self.temperature = temperature
         self.num_anchors = num_anchors
         self.num_keys = num_keys
-        self.low_rank = low_rank
-        self.high_rank = high_rank
+        self.certain_rank = certain_rank
+        self.uncertain_rank = uncertain_rank
         self.center = center
-        self.background = background
+        self.include_background = include_background
         self.balanced = balanced
         self.certain_anchors = certain_anchors
         self.ranked_negatives = ranked_negatives
@@ -102,9 +102,9 @@ class CertaintyGuidedContrastiveLoss(nn.Module):
 
     def forward(self, pixels: Pixels) -> Tensor:
         """Return the loss of a batch at this scale; 0 with a graph where nothing is to be contrasted."""
-        members = self._anchors(pixels)
+        members = self._anchor_sets(pixels)
         chosen = [sample_mask(column, self.num_anchors) for column in members.T]
-        vectors = torch.split(pixels.embed(torch.cat(chosen)), [len(indices) for indices in chosen])
+        vectors = pixels.embed_each(chosen)
         if self.center == "all":
             centers = pixels.centers(members)
         else:
@@ -117,8 +117,8 @@ class CertaintyGuidedContrastiveLoss(nn.Module):
         ]
         return torch.stack(losses).sum() / self.num_classes
 
-    def _anchors(self, pixels: Pixels) -> Tensor:
-        """Return which pixels belong to the anchor set of each class (n, K)."""
+    def _anchor_sets(self, pixels: Pixels) -> Tensor:
+        """Return which pixels are in the anchor set of each class (n, K)."""
         if self.certain_anchors:
             members = anchors(
                 pixels.probabilities,
@@ -130,7 +130,7 @@ class CertaintyGuidedContrastiveLoss(nn.Module):
         else:
             members = pixels.of_class(self.num_classes)
         members = members & pixels.counted[:, None]
-        if not self.background:
+        if not self.include_background:
             members[:, 0] = False
         return members
 
@@ -143,8 +143,8 @@ class CertaintyGuidedContrastiveLoss(nn.Module):
                 pixels.labels.clamp(min=0),
                 labeled=pixels.labeled,
                 certain=pixels.certain,
-                low_rank=self.low_rank,
-                high_rank=self.high_rank,
+                certain_rank=self.certain_rank,
+                uncertain_rank=self.uncertain_rank,
             )
         else:
             offered = ~pixels.of_class(self.num_classes)
@@ -152,7 +152,7 @@ class CertaintyGuidedContrastiveLoss(nn.Module):
         # no more than the bank would take, so that no more are projected
         most = self.num_keys if self.bank is None else self.bank.quota
         chosen = [sample_mask(column, most) for column in offered.T]
-        vectors = torch.split(pixels.embed(torch.cat(chosen)), [len(indices) for indices in chosen])
+        vectors = pixels.embed_each(chosen)
         fresh = [(part, pixels.labels[indices]) for part, indices in zip(vectors, chosen, strict=True)]
         if self.bank is None:
             return fresh

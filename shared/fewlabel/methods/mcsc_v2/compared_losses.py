@@ -1,4 +1,4 @@
-"""Contrasts of other papers, put into cross teaching for comparison (thesis table 5.4)."""
+"""Contrastive losses of other papers, put into cross teaching for comparison (thesis table 5.4)."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from fewlabel.losses import anchored_contrastive, local_contrastive, nt_xent
+from fewlabel.losses.similarity import check_temperature
 from fewlabel.methods.mcsc_v2.pixels import Pixels
 from fewlabel.sampling import sample_mask
 from fewlabel.sampling.patches import cut_patches
@@ -31,6 +32,9 @@ class ReCoLoss(nn.Module):
         num_queries: drawn per class.
         num_keys: drawn per class, with replacement.
         temperature: tau.
+
+    Raises:
+        ValueError: the temperature is not positive.
     """
 
     def __init__(
@@ -43,15 +47,22 @@ class ReCoLoss(nn.Module):
         temperature: float = 0.5,
     ) -> None:
         super().__init__()
-        self.num_classes, self.weak, self.strong = num_classes, weak, strong
-        self.num_queries, self.num_keys, self.temperature = num_queries, num_keys, temperature
+        check_temperature(temperature)
+        self.num_classes = num_classes
+        self.weak = weak
+        self.strong = strong
+        self.num_queries = num_queries
+        self.num_keys = num_keys
+        self.temperature = temperature
 
     def forward(self, pixels: Pixels) -> Tensor:
         """Return the loss of a batch at this scale."""
         sure = pixels.probabilities.amax(dim=1)
-        members = pixels.of_class(self.num_classes) & (pixels.labeled | (sure > self.weak))[:, None]
-        queries = [sample_mask(column, self.num_queries) for column in (members & (sure < self.strong)[:, None]).T]
-        vectors = torch.split(pixels.embed(torch.cat(queries)), [len(indices) for indices in queries])
+        valid = pixels.labeled | (sure > self.weak)
+        members = pixels.of_class(self.num_classes) & valid[:, None]
+        unsure = members & (sure < self.strong)[:, None]
+        queries = [sample_mask(column, self.num_queries) for column in unsure.T]
+        vectors = pixels.embed_each(queries)
         present = members.any(dim=0).nonzero()[:, 0].tolist()
         nothing = torch.stack([part.sum() for part in vectors]).sum() * 0
         if len(present) < 2:
@@ -73,9 +84,10 @@ class ReCoLoss(nn.Module):
     ) -> tuple[Tensor, Tensor]:
         """Return keys (m, d) and their labels (m,): many of the classes whose mean is near, few of the others."""
         near = (means[others] @ means[number] / self.temperature).softmax(dim=0)
-        drawn = torch.multinomial(near, self.num_keys, replacement=True).bincount(minlength=len(others)).tolist()
+        drawn = torch.multinomial(near, self.num_keys, replacement=True)
+        counts = drawn.bincount(minlength=len(others)).tolist()
         chosen = []
-        for other, count in zip(others, drawn, strict=True):
+        for other, count in zip(others, counts, strict=True):
             places = members[:, other].nonzero()[:, 0]
             chosen.append(places[torch.randint(len(places), (count,), device=places.device)])
         indices = torch.cat(chosen)
@@ -95,11 +107,17 @@ class GLCLLoss(nn.Module):
         num_classes: K.
         block: side of a block in pixels of the map, or the map's side if that is smaller.
         temperature: tau.
+
+    Raises:
+        ValueError: the temperature is not positive.
     """
 
     def __init__(self, num_classes: int, block: int = 16, temperature: float = 0.1) -> None:
         super().__init__()
-        self.num_classes, self.block, self.temperature = num_classes, block, temperature
+        check_temperature(temperature)
+        self.num_classes = num_classes
+        self.block = block
+        self.temperature = temperature
 
     def forward(self, pixels: Pixels) -> Tensor:
         """Return the loss of a batch at this scale: global plus local."""
@@ -113,8 +131,10 @@ class GLCLLoss(nn.Module):
         # one block per slice, the same in both networks, dealt on the CPU as all patches are
         corners = torch.stack([torch.randint(side - block + 1, (1, count)) for side in (height, width)], dim=-1)
         cuts = [cut_patches(maps, corners, block)[0] for maps in pixels.maps]
-        parts = pixels.projector(*(cut.movedim(1, -1).flatten(0, 2) for cut in cuts))
+        cnn, transformer = [cut.movedim(1, -1).flatten(0, 2) for cut in cuts]
+        parts = pixels.projector(cnn, transformer)
         vectors = torch.cat([part.view(count, block * block, -1) for part in parts], dim=1)
-        labels = [cut_patches(part[:, None], corners, block)[0].flatten(1) for part in pixels.guide.labels.chunk(2)]
+        label_maps = [part[:, None] for part in pixels.guide.labels.chunk(2)]
+        labels = [cut_patches(maps, corners, block)[0].flatten(1) for maps in label_maps]
         pixels.projected += 2 * count * (block * block + 1)
         return local_contrastive(vectors, torch.cat(labels, dim=1), self.temperature)

@@ -40,7 +40,7 @@ class MCSCv2(Method):
 
     Args:
         cnn: network with ``features`` and ``head``; the one that is used for inference.
-        transformer: its partner.
+        transformer: the second network, with the same.
         num_classes: K, the background included.
         strides: of the maps that are contrasted; by default full resolution and an eighth of it, the best two of
             table 5.8. One of them is the ablation "MulS".
@@ -87,7 +87,8 @@ class MCSCv2(Method):
 
     def forward(self, batch: Batch, progress: float = 0.0) -> dict[str, Tensor]:
         """Return the loss terms, see :meth:`Method.forward`."""
-        labeled, unlabeled = labeled_part(batch), unlabeled_images(batch)
+        labeled = labeled_part(batch)
+        unlabeled = unlabeled_images(batch)
         label: Tensor = labeled["label"]
         cnn = forward_features(self.cnn, labeled["image"], unlabeled, self.passes)
         transformer = forward_features(self.transformer, labeled["image"], unlabeled, self.passes)
@@ -95,8 +96,8 @@ class MCSCv2(Method):
             raise ValueError(
                 f"num_classes is {self.num_classes}, but the networks have {cnn.logits.shape[1]} channels of logits"
             )
-        share = self.uncertain_fraction * (1 - progress)
-        guide = build_guidance(cnn, transformer, label, share, self.cross_labels)
+        fraction = self.uncertain_fraction * (1 - progress)
+        guide = build_guidance(cnn, transformer, label, fraction, self.cross_labels)
         contrast = [self._contrast(stride, cnn, transformer, guide) for stride in self.projectors]
         terms: dict[str, Tensor] = self._cross_teaching(cnn.logits, transformer.logits, label)
         return {**terms, "contrastive": torch.stack(contrast).sum()}

@@ -1,7 +1,8 @@
-"""The pixels of two students as one set: what guides their choice, and their projections, made only when asked for."""
+"""The pixels of two networks as one set, with probabilities and labels that guide a choice among them."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -12,7 +13,7 @@ from torch.utils.checkpoint import checkpoint
 from fewlabel.labels import IGNORED
 from fewlabel.losses import hard_labels
 from fewlabel.networks import ContrastProjector, NetworkOutput
-from fewlabel.sampling import certain_mask, entropy
+from fewlabel.sampling import certain_mask, entropy, nearest_pixels
 
 # Pixels of each network that are projected at once for the class centers: some 0.5 GB in float32.
 CHUNK = 2**17
@@ -20,7 +21,7 @@ CHUNK = 2**17
 
 @dataclass(frozen=True)
 class Guidance:
-    """What is known of every pixel, without a gradient: the CNN's images first, of each network the labeled ones.
+    """Probabilities and labels of every pixel, without a gradient: the CNN's images first, of each the labeled ones.
 
     Attributes:
         probabilities: (2N, K, H, W).
@@ -36,8 +37,13 @@ class Guidance:
 
     def at(self, stride: int) -> Guidance:
         """Return it for the maps at a stride: of each stride x stride pixels, that of the one beside the center."""
-        coarse = (..., slice(stride // 2, None, stride), slice(stride // 2, None, stride))
-        return Guidance(self.probabilities[coarse], self.labels[coarse], self.labeled[coarse], self.certain[coarse])
+        strides = (stride, stride)
+        return Guidance(
+            nearest_pixels(self.probabilities, strides),
+            nearest_pixels(self.labels, strides),
+            nearest_pixels(self.labeled, strides),
+            nearest_pixels(self.certain, strides),
+        )
 
 
 @torch.no_grad()
@@ -51,20 +57,18 @@ def build_guidance(
     Thesis ch. 5, sections 5.3.2.1-2.
 
     Args:
-        cnn: what the CNN made of the batch.
-        transformer: what the Transformer made of it.
+        cnn: the CNN's output for the batch.
+        transformer: the Transformer's.
         label: labels (B, 1, H, W) of the labeled images.
         uncertain_fraction: share of the unlabeled pixels that count as uncertain.
         cross: False lets each network guide itself, the ablation "CroLab" of table 5.7.
     """
     pseudo_labels_from = (transformer, cnn) if cross else (cnn, transformer)
     truth = label.as_subclass(Tensor).long()
-    probabilities = torch.cat(
-        [output.logits.detach().as_subclass(Tensor).softmax(dim=1) for output in pseudo_labels_from]
-    )
-    labels = torch.cat(
-        [part for output in pseudo_labels_from for part in (truth, hard_labels(output.unlabeled).as_subclass(Tensor))]
-    )
+    logits = torch.cat([output.logits.detach().as_subclass(Tensor) for output in pseudo_labels_from])
+    probabilities = logits.softmax(dim=1)
+    pseudo_labels = [hard_labels(output.unlabeled).as_subclass(Tensor) for output in pseudo_labels_from]
+    labels = torch.cat([truth, pseudo_labels[0], truth, pseudo_labels[1]])
     number = torch.arange(len(labels), device=labels.device) % len(cnn.logits)
     labeled = (number < len(truth))[:, None, None].expand_as(labels[:, 0])
     certain = torch.ones_like(labeled)
@@ -96,7 +100,7 @@ class Pixels:
     def __init__(self, cnn: Tensor, transformer: Tensor, projector: ContrastProjector, guide: Guidance) -> None:
         if cnn.shape[-2:] != guide.labels.shape[-2:] or transformer.shape[-2:] != cnn.shape[-2:]:
             raise ValueError(
-                f"maps of {tuple(cnn.shape[-2:])} and {tuple(transformer.shape[-2:])} pixels do not lie on the grid of "
+                f"maps of {tuple(cnn.shape[-2:])} and {tuple(transformer.shape[-2:])} pixels are not on the grid of "
                 f"{tuple(guide.labels.shape[-2:])} that guides them; give images whose sides the stride divides"
             )
         # MONAI's MetaTensor slows every operation down
@@ -117,12 +121,19 @@ class Pixels:
     def embed(self, indices: Tensor) -> Tensor:
         """Return the chosen pixels' unit vectors (m, d), in the order of the indices (m,)."""
         half = len(self.labels) // 2
-        places = [(indices < half).nonzero()[:, 0], (indices >= half).nonzero()[:, 0]]
-        chosen = [_take(m, indices[at] - half * i) for i, (m, at) in enumerate(zip(self.maps, places, strict=True))]
+        of_cnn = (indices < half).nonzero()[:, 0]
+        of_transformer = (indices >= half).nonzero()[:, 0]
+        cnn = _take(self.maps[0], indices[of_cnn])
+        transformer = _take(self.maps[1], indices[of_transformer] - half)
         # an empty choice still reaches the projector, which distributed training demands
-        vectors: Tensor = torch.cat(self.projector(*chosen))
+        vectors: Tensor = torch.cat(self.projector(cnn, transformer))
         self.projected += len(indices)
-        return vectors[torch.cat(places).argsort()]
+        return vectors[torch.cat([of_cnn, of_transformer]).argsort()]
+
+    def embed_each(self, chosen: Sequence[Tensor]) -> tuple[Tensor, ...]:
+        """Return the unit vectors (m_i, d) of several choices of indices (m_i,), all projected at once."""
+        sizes = [len(indices) for indices in chosen]
+        return torch.split(self.embed(torch.cat(list(chosen))), sizes)
 
     def centers(self, members: Tensor) -> Tensor:
         """Return the direction of each class's mean (K, d) over all its members (n, K), a zero vector without any.
@@ -133,12 +144,13 @@ class Pixels:
         count, _, height, width = self.maps[0].shape
         step = max(1, CHUNK // (height * width))
         weights = members.view(2, count, height, width, -1).movedim(-1, 2)
-        pieces = zip(*(torch.split(m, step) for m in (*self.maps, weights[0], weights[1])), strict=True)
-        sums = torch.stack(
-            [checkpoint(self._sums, *piece, use_reentrant=False, preserve_rng_state=False) for piece in pieces]
-        )
+        split = [torch.split(tensor, step) for tensor in (*self.maps, weights[0], weights[1])]
+        sums = [
+            checkpoint(self._sums, *piece, use_reentrant=False, preserve_rng_state=False)
+            for piece in zip(*split, strict=True)
+        ]
         self.projected += len(self.labels)
-        return F.normalize(sums.sum(dim=0), dim=1)
+        return F.normalize(torch.stack(sums).sum(dim=0), dim=1)
 
     def _sums(self, cnn: Tensor, transformer: Tensor, *weights: Tensor) -> Tensor:
         vectors = self.projector(cnn, transformer)
@@ -154,4 +166,7 @@ class Pixels:
 def _take(maps: Tensor, indices: Tensor) -> Tensor:
     """Pixels (m, C) of maps (N, C, H, W), which are numbered image by image and row by row."""
     height, width = maps.shape[-2:]
-    return maps.movedim(1, -1)[indices // (height * width), indices // width % height, indices % width]
+    images = indices // (height * width)
+    rows = indices // width % height
+    columns = indices % width
+    return maps.movedim(1, -1)[images, rows, columns]

@@ -23,13 +23,17 @@ class ConvProjection(nn.Module):
 
     def __init__(self, dim: int, norm: str) -> None:
         super().__init__()
-        self.query, self.key, self.value = (
-            nn.Sequential(TokenConv(dim, dim, 3, groups=dim, bias=False), token_norm(norm, dim)) for _ in range(3)
-        )
+        self.query = _depthwise(dim, norm)
+        self.key = _depthwise(dim, norm)
+        self.value = _depthwise(dim, norm)
 
     def forward(self, windows: Tensor) -> list[Tensor]:
         """(B * windows, h, w, dim) -> three of the same shape; beyond a window's border is zero."""
         return [self.query(windows), self.key(windows), self.value(windows)]
+
+
+def _depthwise(dim: int, norm: str) -> nn.Sequential:
+    return nn.Sequential(TokenConv(dim, dim, 3, groups=dim, bias=False), token_norm(norm, dim))
 
 
 class LinearProjection(nn.Module):
@@ -55,7 +59,7 @@ class ConvWindowAttention(nn.Module):
     is not shifted.
 
     In a shifted window the mask keeps attention from linking opposite borders of the map. The convolutions are not
-    masked, as in the released code: in the windows that the cyclic shift made of two borders they see across the seam.
+    masked, as in the released code: in the windows that the cyclic shift joins from two borders they see both.
 
     Args:
         dim: channels of a token.

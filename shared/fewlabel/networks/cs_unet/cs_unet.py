@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -12,7 +12,7 @@ from fewlabel.networks.cs_unet.blocks import CSBlock, DecoderStage, EncoderStage
 from fewlabel.networks.cs_unet.feed_forward import FEED_FORWARDS
 from fewlabel.networks.cs_unet.token_embedding import ConvTokenEmbedding, LinearTokenEmbedding
 from fewlabel.networks.cs_unet.token_layers import NORMS
-from fewlabel.networks.swin.token_unet import PATCH, PatchExpand, TokenUNet
+from fewlabel.networks.swin.token_unet import PATCH, PatchExpand, TokenUNet, rising_rates, token_head
 from fewlabel.parsing import parse_arguments
 
 
@@ -100,41 +100,26 @@ class CSUNet(TokenUNet):
         pretrained_path: str | Path | None = None,
     ) -> None:
         super().__init__(in_channels, img_size, embed_dim, depths, num_heads, head_kernel_size)
-        dims = self.dims
         _check_options(embed_dim, window_size, layer_scale, feed_forward, norm, pretrained_path)
         block = partial(
             CSBlock, window_size=window_size, layer_scale=layer_scale, kind=feed_forward, norm=norm,
             conv_projection=conv_projection, conv_output=conv_output, position_bias=position_bias,
         )  # fmt: skip
-
-        def blocks(stage: int) -> nn.Sequential:
-            first, last = sum(depths[:stage]), max(1, sum(depths) - 1)
-            return nn.Sequential(
-                *(
-                    block(dims[stage], num_heads[stage], shifted=bool(i % 2), drop_path=drop_path * (first + i) / last)
-                    for i in range(depths[stage])
-                )
-            )
-
+        rates = rising_rates(drop_path, depths)
+        self.embedding = _embedding(self.embedded_channels, embed_dim, dropout, conv_embedding)
+        self.encoder = nn.ModuleList()
         coarsest = len(depths) - 1
-        channels = self.embedded_channels
-        self.embedding = (
-            ConvTokenEmbedding(channels, embed_dim, dropout)
-            if conv_embedding
-            else LinearTokenEmbedding(channels, embed_dim)
-        )
-        self.encoder = nn.ModuleList(
-            EncoderStage(dim, blocks(stage), downsample=stage < coarsest) for stage, dim in enumerate(dims)
-        )
-        self.norm = nn.LayerNorm(dims[-1])
-        self.decoder = nn.ModuleList(
-            DecoderStage(dims[stage], blocks(stage), conv_skip, dropout) for stage in reversed(range(coarsest))
-        )
+        for stage, dim in enumerate(self.dims):
+            blocks = _blocks(block, dim, num_heads[stage], rates[stage])
+            self.encoder.append(EncoderStage(dim, blocks, downsample=stage < coarsest))
+        self.norm = nn.LayerNorm(self.dims[-1])
+        self.decoder = nn.ModuleList()
+        for stage in reversed(range(coarsest)):
+            blocks = _blocks(block, self.dims[stage], num_heads[stage], rates[stage])
+            self.decoder.append(DecoderStage(self.dims[stage], blocks, conv_skip, dropout))
         self.norm_up = nn.LayerNorm(embed_dim)
         self.expand = PatchExpand(embed_dim, embed_dim, factor=PATCH)
-        self.head = nn.Conv2d(
-            embed_dim, num_classes, head_kernel_size, padding=head_kernel_size // 2, bias=head_kernel_size > 1
-        )
+        self.head = token_head(embed_dim, num_classes, head_kernel_size)
         self.apply(_initialize)
         if head_kernel_size > 1:
             nn.init.xavier_normal_(self.head.weight)
@@ -143,6 +128,17 @@ class CSUNet(TokenUNet):
         """Image (B, embedded_channels, H, W) -> tokens (B, H / 4, W / 4, embed_dim)."""
         y: Tensor = self.embedding(x)
         return y
+
+
+def _embedding(channels: int, dim: int, dropout: float, convolutional: bool) -> nn.Module:
+    return ConvTokenEmbedding(channels, dim, dropout) if convolutional else LinearTokenEmbedding(channels, dim)
+
+
+def _blocks(block: Callable[..., CSBlock], dim: int, num_heads: int, drop_paths: Sequence[float]) -> nn.Sequential:
+    """One stage's blocks, every other one with shifted windows."""
+    return nn.Sequential(
+        *(block(dim, num_heads, shifted=bool(i % 2), drop_path=rate) for i, rate in enumerate(drop_paths))
+    )
 
 
 def _initialize(module: nn.Module) -> None:

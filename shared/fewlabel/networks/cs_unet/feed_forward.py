@@ -1,4 +1,4 @@
-"""What follows the attention in a block: the depthwise separable feed-forward, and those it was compared with."""
+"""Feed-forwards of CS-UNet's blocks: the depthwise separable one, and those it was compared with."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ from fewlabel.parsing import parse_arguments
 
 
 class QueryOutputs(NamedTuple):
-    """What :meth:`DKUXNet.outputs` shows.
+    """The outputs of :meth:`DKUXNet.outputs`.
 
     Attributes:
         logits: (B, K, *spatial).
@@ -56,7 +56,7 @@ class DKUXNet(nn.Module):
         feed_forward: hidden channels of the queries' feed-forward networks; by default 2048 to 48.
         joint_classifier: classify all queries by one network that sees them together, as the released code does,
             instead of each by itself, as the paper says.
-        norm_momentum: of the running averages of the queries' and masks' batch norms; a training of few steps needs
+        norm_momentum: of the running averages of the queries' and masks' batch norms; a training run of few steps needs
             more than the published 0.01.
         layer_scale: see :class:`fewlabel.networks.dk_uxnet.encoder.UXBlock`.
 
@@ -99,7 +99,10 @@ class DKUXNet(nn.Module):
         width = max(8, channels * 2 // 3 * 8) if width is None else width
         embedding = max(8, channels // 3 * 8) if embedding is None else embedding
         hidden = channels * 128 // 3 if feed_forward is None else feed_forward
-        self.in_channels, self.num_classes, self.groups, self.stride = in_channels, num_classes, groups, 16
+        self.in_channels = in_channels
+        self.num_classes = num_classes
+        self.groups = groups
+        self.stride = 16
         self.joint_classifier = joint_classifier
         self.encoder = UXNetEncoder(in_channels, dims, depths, layer_scale)
         widths = [*dims, 2 * dims[3]]
@@ -122,8 +125,10 @@ class DKUXNet(nn.Module):
         )
         self.mask_queries = unit(width, width, 1, norm_momentum)
         self.predictor = MaskPredictor(widths[0], width, width, embedding, norm_momentum)
-        size, answers = (width * sum(groups), num_classes * sum(groups)) if joint_classifier else (width, num_classes)
-        self.classifier = nn.Sequential(nn.Linear(size, 64), nn.ReLU(), nn.Linear(64, answers))
+        together = sum(groups) if joint_classifier else 1
+        self.classifier = nn.Sequential(
+            nn.Linear(together * width, 64), nn.ReLU(), nn.Linear(64, together * num_classes)
+        )
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, in_channels, D, H, W) -> logits (B, num_classes, D, H, W)."""
@@ -133,7 +138,8 @@ class DKUXNet(nn.Module):
         queries = self.queries.expand(x.shape[0], -1, -1)
         for number, layer in enumerate(self.kmax):
             queries = layer(maps[number // self.layers_per_stride], queries)[0]
-        return self._answer(self.predictor(maps[3], self.mask_queries(queries)), self._classify(queries))[0]
+        responses = self.predictor(maps[3], self.mask_queries(queries))
+        return self._answer(responses, self._classify(queries))[0]
 
     def outputs(self, x: Tensor) -> QueryOutputs:
         """Return the logits of images (B, in_channels, D, H, W), and the query distributions."""
@@ -143,7 +149,9 @@ class DKUXNet(nn.Module):
         distributions = []
         for number, layer in enumerate(self.kmax):
             queries, kernels, embeddings = layer(maps[number // self.layers_per_stride], queries)
-            distributions.append(self._distribution(layer.predictor.respond(kernels, embeddings)))  # type: ignore
+            assert isinstance(layer, KMaxLayer)
+            responses = layer.predictor.respond(kernels, embeddings)
+            distributions.append(self._distribution(responses))
         responses = self.predictor(maps[3], self.mask_queries(queries))
         logits, log_distribution = self._answer(responses, self._classify(queries))
         return QueryOutputs(logits, log_distribution, distributions)
@@ -195,8 +203,9 @@ class DKUXNet(nn.Module):
 
     def _distribution(self, responses: Tensor) -> Tensor:
         """Responses (B, N, *spatial) -> logarithms of the groups' shares (B, K, *spatial)."""
-        shares = torch.stack([group.logsumexp(dim=1) for group in torch.split(responses, self.groups, dim=1)], dim=1)
-        return shares.log_softmax(dim=1)
+        groups = torch.split(responses, self.groups, dim=1)
+        masses = torch.stack([group.logsumexp(dim=1) for group in groups], dim=1)
+        return masses.log_softmax(dim=1)
 
     @torch.jit.unused
     def _check_input(self, x: Tensor) -> None:

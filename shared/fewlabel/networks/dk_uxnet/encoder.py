@@ -21,7 +21,8 @@ class ChannelNorm(nn.Module):
 
     def __init__(self, channels: int) -> None:
         super().__init__()
-        self.weight, self.bias = nn.Parameter(torch.ones(channels)), nn.Parameter(torch.zeros(channels))
+        self.weight = nn.Parameter(torch.ones(channels))
+        self.bias = nn.Parameter(torch.zeros(channels))
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, D, H, W) -> the same shape; no copy where the channels come last in memory."""
@@ -58,7 +59,7 @@ class UXBlock(nn.Module):
 
 
 class UXNetEncoder(nn.Module):
-    """3D UX-Net's encoder: a stem and four stages, whose normed outputs lie at strides 2, 4, 8 and 16.
+    """3D UX-Net's encoder: a stem and four stages, whose normed outputs are at strides 2, 4, 8 and 16.
 
     Lee et al., "3D UX-Net: a large kernel volumetric ConvNet modernizing hierarchical Transformer for medical image
     segmentation", ICLR 2023. Maps are laid out with the channels last, which is where depthwise convolutions of volumes
@@ -106,7 +107,8 @@ class UXNetEncoder(nn.Module):
         for module in self.modules():
             if isinstance(module, nn.Conv3d):
                 nn.init.trunc_normal_(module.weight, std=0.02)
-                nn.init.zeros_(module.bias)  # type: ignore[arg-type]
+                if module.bias is not None:
+                    nn.init.zeros_(module.bias)
 
     def forward(self, x: Tensor) -> list[Tensor]:
         """(B, in_channels, D, H, W) -> maps (B, dims[i], D / 2^(i+1), ...), finest first."""

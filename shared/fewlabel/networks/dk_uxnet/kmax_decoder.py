@@ -43,13 +43,13 @@ def unit(
         act: whether GELU follows.
         gain: start of the norm's weight; 0 lets a residual branch begin as nothing.
     """
-    conv: nn.Module = PointwiseConv3d(in_channels, out_channels)
-    norm: nn.Module = nn.BatchNorm3d(out_channels, EPSILON, momentum)
+    conv: nn.Conv1d | nn.Conv3d = PointwiseConv3d(in_channels, out_channels)
+    norm: nn.BatchNorm1d | nn.BatchNorm3d = nn.BatchNorm3d(out_channels, EPSILON, momentum)
     if spatial_dims == 1:
         conv = nn.Conv1d(in_channels, out_channels, 1, bias=False)
         norm = nn.BatchNorm1d(out_channels, EPSILON, momentum)
-    nn.init.kaiming_normal_(conv.weight)  # type: ignore[arg-type]
-    nn.init.constant_(norm.weight, gain)  # type: ignore[arg-type]
+    nn.init.kaiming_normal_(conv.weight)
+    nn.init.constant_(norm.weight, gain)
     return nn.Sequential(conv, norm, nn.GELU()) if act else nn.Sequential(conv, norm)
 
 
@@ -127,11 +127,11 @@ class QueryAttention(nn.Module):
 
     def forward(self, queries: Tensor) -> Tensor:
         """(B, C, N) -> (B, value_channels, N)."""
-        query, key, value = [
-            part.unflatten(1, [self.num_heads, -1]) for part in self.project(queries).split(self.split, dim=1)
-        ]
+        parts = self.project(queries).split(self.split, dim=1)
+        query, key, value = [part.unflatten(1, [self.num_heads, -1]) for part in parts]
         scores = self.score_norm(query.transpose(2, 3) @ key).float().softmax(dim=3).to(value.dtype)
-        y: Tensor = F.gelu(self.output_norm((value @ scores.transpose(2, 3)).flatten(1, 2)))
+        attended = (value @ scores.transpose(2, 3)).flatten(1, 2)
+        y: Tensor = F.gelu(self.output_norm(attended))
         return y
 
 
@@ -191,11 +191,12 @@ class KMaxLayer(nn.Module):
             belongs to whom, for :meth:`MaskPredictor.respond`.
 
         """
-        voxels, centers = self.pixels(F.gelu(pixels)), self.queries(queries)
-        kernels, embeddings = self.predictor.kernels(centers), self.predictor.embed(voxels)
-        collected, _ = kmax_attention(
-            kernels, embeddings.flatten(2).transpose(1, 2), self.values(voxels).flatten(2).transpose(1, 2)
-        )
+        voxels = self.pixels(F.gelu(pixels))
+        centers = self.queries(queries)
+        kernels = self.predictor.kernels(centers)
+        embeddings = self.predictor.embed(voxels)
+        values = self.values(voxels).flatten(2).transpose(1, 2)
+        collected, _ = kmax_attention(kernels, embeddings.flatten(2).transpose(1, 2), values)
         queries = queries + self.update(self.update_norm(collected.transpose(1, 2)))
         queries = F.gelu(queries + self.attended(self.attention(centers)))
         return F.gelu(queries + self.feed_forward(queries)), kernels, embeddings

@@ -1,4 +1,4 @@
-"""Starts a Swin-Unet from published weights of a Swin Transformer."""
+"""Start a Swin-Unet from published weights of a Swin Transformer."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from fewlabel.listing import first_few
 from fewlabel.networks.swin.weight_names import rename_swin
 
 logger = logging.getLogger(__name__)
@@ -52,8 +53,8 @@ class PretrainedReport:
             f"{self.source} ({self.scheme} names): {len(self.encoder)} encoder weights loaded, {len(self.decoder)} "
             f"copied into the decoder, {len(self.unused)} of the file unused."
         ]
-        lines += [f"Left at random: {', '.join(self.missing)}."] if self.missing else []
-        lines += [f"Shapes differ: {', '.join(self.mismatched)}."] if self.mismatched else []
+        lines += [f"Left at random: {first_few(self.missing)}."] if self.missing else []
+        lines += [f"Shapes differ: {first_few(self.mismatched)}."] if self.mismatched else []
         return " ".join(lines)
 
 
@@ -67,7 +68,7 @@ def load_pretrained_swin(network: nn.Module, path_or_name: str | Path) -> Pretra
     Args:
         network: the :class:`SwinUnet` to fill, in place; untouched if an error is raised.
         path_or_name: a file (.safetensors, or one that torch.load reads), a folder with model.safetensors or
-            pytorch_model.bin, or a hub id ("owner/name"; needs ``pip install fewlabel[pretrained]``).
+            pytorch_model.bin, or a hub id ("owner/name"; needs ``pip install '.[pretrained]'`` in a checkout).
 
     Returns:
         What was loaded and what was not; also logged.
@@ -98,7 +99,8 @@ def load_pretrained_swin(network: nn.Module, path_or_name: str | Path) -> Pretra
             f"{file} fills only {share:.0%} of the encoder ({len(fitting)} of {len(wanted)} weights). "
             f"Shapes that differ: {_some(mismatched)}. {_ADVICE}"
         )
-    copies = {mirror: tensor for name, tensor in fitting.items() if (mirror := _mirror(name, stages)) in own}
+    mirrored = {_mirror(name, stages): tensor for name, tensor in fitting.items()}
+    copies = {name: tensor for name, tensor in mirrored.items() if name is not None and name in own}
     network.load_state_dict(fitting | copies, strict=False)
     report = PretrainedReport(
         source=str(file),
@@ -122,7 +124,7 @@ def _mirror(name: str, stages: int) -> str | None:
 
 
 def _some(names: Mapping[str, object] | tuple[str, ...]) -> str:
-    return ", ".join([*list(names)[:5], *(["..."] if len(names) > 5 else [])]) or "none"
+    return first_few(names) or "none"
 
 
 def _locate(path_or_name: str | Path) -> Path:
@@ -146,7 +148,8 @@ def _download(name: str) -> Path:
         from huggingface_hub.errors import EntryNotFoundError, HfHubHTTPError
     except ImportError as error:
         raise FileNotFoundError(
-            f"There is no file or folder {name}, and to fetch it as a hub id needs `pip install fewlabel[pretrained]`."
+            f"There is no file or folder {name}, and to fetch it as a hub id needs `pip install '.[pretrained]'` "
+            "in a checkout of fewlabel."
         ) from error
     problem: Exception | None = None
     for file in _FOLDER_FILES:
@@ -170,7 +173,7 @@ def _read(file: Path) -> dict[str, Tensor]:
         try:
             import safetensors.torch
         except ImportError as error:
-            raise ValueError(f"Reading {file} needs `pip install fewlabel[pretrained]`.") from error
+            raise ValueError(f"Reading {file} needs `pip install '.[pretrained]'` in a checkout.") from error
         try:
             loaded = safetensors.torch.load_file(file)
         except safetensors.SafetensorError as error:

@@ -11,7 +11,7 @@ from monai.networks.nets.swin_unetr import PatchMerging
 from torch import Tensor, nn
 
 from fewlabel.networks.swin.pretrained import load_pretrained_swin
-from fewlabel.networks.swin.token_unet import PATCH, PatchExpand, TokenUNet
+from fewlabel.networks.swin.token_unet import PATCH, PatchExpand, TokenUNet, rising_rates, token_head
 from fewlabel.networks.swin.window_attention import SwinBlock
 
 
@@ -104,24 +104,21 @@ class SwinUnet(TokenUNet):
         pretrained_path: str | Path | None = None,
     ) -> None:
         super().__init__(in_channels, img_size, embed_dim, depths, num_heads, head_kernel_size)
-        dims = self.dims
-        rising = iter(drop_path * i / max(1, sum(depths) - 1) for i in range(sum(depths)))
-        rates = [[next(rising) for _ in range(depth)] for depth in depths]
-        last = len(depths) - 1
+        rates = rising_rates(drop_path, depths)
+        coarsest = len(depths) - 1
         self.patch_embed = PatchEmbed(PATCH, self.embedded_channels, embed_dim, nn.LayerNorm, spatial_dims=2)
-        self.encoder = nn.ModuleList(
-            EncoderStage(dim, num_heads[i], window_size, rates[i], downsample=i < last) for i, dim in enumerate(dims)
-        )
-        self.norm = nn.LayerNorm(dims[-1])
-        self.decoder = nn.ModuleList(
-            DecoderStage(dims[i], num_heads[i], window_size, rates[i]) for i in reversed(range(last))
-        )
+        self.encoder = nn.ModuleList()
+        for stage, dim in enumerate(self.dims):
+            downsample = stage < coarsest
+            self.encoder.append(EncoderStage(dim, num_heads[stage], window_size, rates[stage], downsample))
+        self.norm = nn.LayerNorm(self.dims[-1])
+        self.decoder = nn.ModuleList()
+        for stage in reversed(range(coarsest)):
+            self.decoder.append(DecoderStage(self.dims[stage], num_heads[stage], window_size, rates[stage]))
         self.norm_up = nn.LayerNorm(embed_dim)
         self.expand = PatchExpand(embed_dim, embed_dim, factor=PATCH)
         self.apply(_initialize)
-        self.head = nn.Conv2d(
-            embed_dim, num_classes, head_kernel_size, padding=head_kernel_size // 2, bias=head_kernel_size > 1
-        )
+        self.head = token_head(embed_dim, num_classes, head_kernel_size)
         if head_kernel_size > 1:
             nn.init.xavier_normal_(self.head.weight)
         if pretrained_path is not None:

@@ -1,4 +1,4 @@
-"""What U-Nets of window attention share: the way of the tokens through encoder and decoder, and the checks."""
+"""The base of U-Nets of window attention: the tokens' path through encoder and decoder, and the checks."""
 
 from __future__ import annotations
 
@@ -83,7 +83,8 @@ class TokenUNet(nn.Module):
         self.in_channels = in_channels
         self.embedded_channels = embedded_channels(in_channels)
         self.stride = PATCH * 2 ** (len(depths) - 1)
-        self._check_sides(*((img_size, img_size) if isinstance(img_size, int) else img_size))
+        sides = (img_size, img_size) if isinstance(img_size, int) else img_size
+        self._check_sides(*sides)
         coarser = {PATCH * 2**i: self.dims[i] for i in reversed(range(len(depths) - 1))}
         self.feature_channels = coarser | {1: embed_dim}
 
@@ -151,6 +152,37 @@ def embedded_channels(in_channels: int) -> int:
     [3, 2, 3, 4]
     """
     return 3 if in_channels == 1 else in_channels
+
+
+def rising_rates(drop_path: float, depths: Sequence[int]) -> list[list[float]]:
+    """Rates of stochastic depth for the blocks of each stage, rising linearly from 0 over all of them.
+
+    Huang et al., "Deep networks with stochastic depth", ECCV 2016.
+
+    Args:
+        drop_path: rate of the last block.
+        depths: blocks per stage.
+
+    >>> rising_rates(0.75, [2, 2])
+    [[0.0, 0.25], [0.5, 0.75]]
+    """
+    last = max(1, sum(depths) - 1)
+    rates = []
+    for stage, depth in enumerate(depths):
+        first = sum(depths[:stage])
+        rates.append([drop_path * (first + block) / last for block in range(depth)])
+    return rates
+
+
+def token_head(dim: int, num_classes: int, kernel_size: int) -> nn.Conv2d:
+    """The convolution from the full-resolution map to logits: 1x1 without bias, or 3x3 with bias.
+
+    Args:
+        dim: channels of the map.
+        num_classes: K.
+        kernel_size: 1 or 3.
+    """
+    return nn.Conv2d(dim, num_classes, kernel_size, padding=kernel_size // 2, bias=kernel_size > 1)
 
 
 def _check_arguments(

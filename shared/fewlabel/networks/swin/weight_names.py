@@ -1,4 +1,4 @@
-"""Renames Swin weights, as different libraries publish them, to the names of :class:`SwinUnet`'s encoder."""
+"""Rename Swin weights, as different libraries publish them, to the names of :class:`SwinUnet`'s encoder."""
 
 from __future__ import annotations
 

@@ -116,7 +116,8 @@ class WindowAttention(nn.Module):
             qkv = F.pad(qkv, (0, 0, 0, layout.padding[1], 0, layout.padding[0]))
         if any(layout.shift):
             qkv = qkv.roll((-layout.shift[0], -layout.shift[1]), dims=(1, 2))
-        (rows, columns), (high, wide) = layout.grid, layout.window
+        rows, columns = layout.grid
+        high, wide = layout.window
         qkv = qkv.view(-1, rows, high, columns, wide, 3, self.num_heads, qkv.shape[-1] // (3 * self.num_heads))
         return qkv.permute(5, 0, 1, 3, 6, 2, 4, 7).reshape(
             3, -1, rows * columns, self.num_heads, high * wide, qkv.shape[-1]
@@ -124,7 +125,8 @@ class WindowAttention(nn.Module):
 
     def _to_map(self, windows: Tensor, layout: WindowLayout) -> Tensor:
         """(B, windows, heads, n, d) -> (B, H, W, dim) with the padding still there."""
-        (rows, columns), (high, wide) = layout.grid, layout.window
+        rows, columns = layout.grid
+        high, wide = layout.window
         x = windows.view(-1, rows, columns, self.num_heads, high, wide, windows.shape[-1])
         x = x.permute(0, 1, 4, 2, 5, 3, 6).reshape(len(windows), rows * high, columns * wide, -1)
         return x.roll(layout.shift, dims=(1, 2)) if any(layout.shift) else x

@@ -32,7 +32,8 @@ def to_windows(x: Tensor, window_size: int, shifted: bool) -> Tensor:
     """(B, H, W, C) -> (B * windows, h, w, C): padded with zeros at the end, shifted cyclically, cut."""
     rows, high, down = cut(x.shape[1], window_size, shifted)
     columns, wide, right = cut(x.shape[2], window_size, shifted)
-    below, beside = rows * high - x.shape[1], columns * wide - x.shape[2]
+    below = rows * high - x.shape[1]
+    beside = columns * wide - x.shape[2]
     if below + beside > 0:
         x = F.pad(x, [0, 0, 0, beside, 0, below])
     if down + right > 0:

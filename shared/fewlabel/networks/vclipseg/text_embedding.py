@@ -52,7 +52,7 @@ def embed_text(names: Sequence[str], model: str | os.PathLike[str] = CLIP, templ
         import transformers
     except ImportError as error:
         raise ImportError(
-            "embedding text needs transformers. Either `pip install fewlabel[pretrained]`, or run "
+            "embedding text needs transformers. Either `pip install '.[pretrained]'` in a checkout of fewlabel, or run "
             '`fewlabel embed "left atrium" --out text.pt` where that is installed and give the file.'
         ) from error
     source = str(model)

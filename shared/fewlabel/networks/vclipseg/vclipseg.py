@@ -17,7 +17,7 @@ from fewlabel.parsing import parse_arguments
 
 
 class TwinOutputs(NamedTuple):
-    """What :meth:`VCLIPSeg.outputs` shows.
+    """The outputs of :meth:`VCLIPSeg.outputs`.
 
     Attributes:
         first: logits (B, K, *spatial) of the decoder with transposed convolutions, by default used for inference.
@@ -128,7 +128,9 @@ class VCLIPSeg(nn.Module):
         self.first = VNetDecoder(num_classes, channels, norm, dropout, "transposed")
         self.second = VNetDecoder(num_classes, channels, norm, dropout, "trilinear")
         self.register_buffer("text", _embedded(text, names, text_channels) if prompts or projections else None)
-        self.stride, self.inference_decoder, width = self.encoder.stride, inference_decoder, self.encoder.widths[-1]
+        self.stride = self.encoder.stride
+        self.inference_decoder = inference_decoder
+        width = self.encoder.widths[-1]
         self.prompts = VoxelPrompts(width, text_channels, num_classes, norm) if prompts else None
         self.heads = nn.ModuleList(
             nn.Sequential(nn.Conv3d(width, width, 1), nn.ReLU(), nn.Conv3d(width, text_channels, 1))

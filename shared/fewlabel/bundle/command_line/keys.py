@@ -1,0 +1,103 @@
+"""Find the keys of a command line and of overlays that no config has."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from copy import deepcopy
+from typing import Any
+
+from monai.bundle import ConfigParser, ReferenceResolver
+from monai.bundle.utils import DEFAULT_EXP_MGMT_SETTINGS, merge_kv
+
+from fewlabel.bundle.command_line.components import is_argument
+from fewlabel.bundle.command_line.nearest import nearest_key
+
+_SEPARATOR = ReferenceResolver.sep
+_OF_MONAI = {"initialize", "run", "finalize", ConfigParser.meta_key}
+
+
+def require_known_keys(config_files: Sequence[str], overrides: Mapping[str, Any], tracking: Any = None) -> None:
+    """Refuse keys that change nothing: `monai.bundle` would add them to the configuration without a word.
+
+    A key is known if the configs before it have it, if it is an argument of the component that it belongs to (whose
+    constructor refuses what it does not take), or if another value refers to it, as `@key`.
+
+    Args:
+        config_files: the config file and the overlays behind it.
+        overrides: values by key, where `#` or `::` goes one level down.
+        tracking: what `--tracking` names, which brings keys of its own.
+
+    Raises:
+        ValueError: keys are unknown; the message names each, and the nearest one that exists.
+
+    """
+    parser = ConfigParser(ConfigParser.load_config_files(list(config_files[:1])))
+    new: dict[str, str | None] = {}  # the file of each key that no config before it has
+    for file in config_files[1:]:
+        new.update(dict.fromkeys(_lay_over(parser, ConfigParser.load_config_file(file)), file))
+    new.update(dict.fromkeys(_lay_over(parser, overrides)))
+    referred = {part for name in _referred(parser.get()) for part in _prefixes(name)}
+    free = _OF_MONAI | _keys_of_tracking(tracking)
+    unknown = {
+        key: file
+        for key, file in new.items()
+        if not (key in referred or next(_prefixes(key)) in free or is_argument(parser, key))
+    }
+    if unknown:
+        known = [key for key in _keys(parser.get()) if key not in unknown]
+        faults = [_fault(key, nearest_key(parser, key, known), file) for key, file in unknown.items()]
+        raise ValueError(f"{'; '.join(faults)}; nothing was run")
+
+
+def _lay_over(parser: ConfigParser, layer: Mapping[str, Any]) -> list[str]:
+    """Put the values of a layer in place, and return those of its keys that were not there before."""
+    new = []
+    for name, value in layer.items():
+        key = ReferenceResolver.normalize_id(name.removeprefix("+"))
+        if key not in parser:
+            new.append(key)
+        elif name.startswith("+") and isinstance(value, dict):  # joins what is there
+            new += [inner for inner in (f"{key}{_SEPARATOR}{name}" for name in value) if inner not in parser]
+        above = ReferenceResolver.split_id(key, last=True)[0]
+        if key in parser or isinstance(parser.get(above), dict):
+            merge_kv(parser, name if key in parser else key, deepcopy(value))
+    return new
+
+
+def _referred(config: Any, key: str = "") -> set[str]:
+    """Return all keys that some value refers to."""
+    if isinstance(config, (dict, list)):
+        below = ReferenceResolver.iter_subconfigs(key, config)
+        return {name for _, inner, value in below for name in _referred(value, inner)}
+    if not isinstance(config, str):
+        return set()
+    value = ConfigParser.resolve_relative_ids(key, config)
+    macro = [ConfigParser.split_path_id(value[1:])[1]] if value.startswith("%") else []
+    return {*ReferenceResolver.match_refs_pattern(value), *macro}
+
+
+def _keys_of_tracking(tracking: Any) -> set[str]:
+    if tracking is None:
+        return set()
+    built_in = DEFAULT_EXP_MGMT_SETTINGS.get(tracking) if isinstance(tracking, str) else None
+    return set((built_in or ConfigParser.load_config_files(tracking)).get("configs", {}))
+
+
+def _prefixes(key: str) -> Iterator[str]:
+    """Yield a, a::b and a::b::c of a::b::c."""
+    parts = ReferenceResolver.split_id(key)
+    return (_SEPARATOR.join(parts[:length]) for length in range(1, len(parts) + 1))
+
+
+def _keys(config: Any, key: str = "") -> Iterator[str]:
+    for _, inner, value in ReferenceResolver.iter_subconfigs(key, config):
+        yield inner
+        if isinstance(value, (dict, list)):
+            yield from _keys(value, inner)
+
+
+def _fault(key: str, nearest: str, file: str | None) -> str:
+    key, nearest = (name.replace(_SEPARATOR, "#") for name in (key, nearest))
+    if file is None:
+        return f"--{key} is no setting of these configs, the nearest is --{nearest}"
+    return f"{key} in {file} is no setting of the configs before it, the nearest is {nearest}"

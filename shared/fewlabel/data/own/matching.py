@@ -1,0 +1,129 @@
+"""Which label map belongs to which image: by name, by pattern or by a table of pairs."""
+
+from __future__ import annotations
+
+import csv
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from fewlabel.data.own.files import Named, compiled, image_files, named_by_path, named_by_pattern
+from fewlabel.listing import first_few
+
+
+@dataclass
+class Matches:
+    """Images with the label maps that were found for them, and what remained.
+
+    Args:
+        pairs: the images in order, each with its label map, or with None.
+        left_out: files that are not used, by the reason.
+
+    """
+
+    pairs: list[tuple[Named, Named | None]] = field(default_factory=list)
+    left_out: dict[str, list[Path]] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        labeled = [image.name for image, label in self.pairs if label]
+        unlabeled = [image.name for image, label in self.pairs if not label]
+        lines = [f"{len(labeled)} images with a label map: {first_few(labeled)}"]
+        if unlabeled:
+            lines.append(f"{len(unlabeled)} images without one, to train as unlabeled: {first_few(unlabeled)}")
+        for reason, files in self.left_out.items():
+            if files:
+                lines.append(f"{len(files)} files left out, {reason}: {first_few(path.name for path in files)}")
+        return "\n".join(lines)
+
+
+def match(images: Path, labels: Path, pattern: str = "", label_pattern: str = "", pairs: str = "") -> Matches:
+    """Match the images of one folder with the label maps of another.
+
+    Args:
+        images: the folder of images.
+        labels: the folder of label maps.
+        pattern: a regular expression for the images' paths without ending; see
+            :func:`fewlabel.data.own.files.named_by_pattern`. Empty: equal names belong together.
+        label_pattern: the same for label maps; ``pattern`` when empty.
+        pairs: a CSV file with the columns ``image`` and ``label``, instead of patterns.
+
+    Raises:
+        FileNotFoundError: a folder is missing or empty, or the table names a file that does not exist.
+        ValueError: nothing matches, names are ambiguous, or one folder holds both kinds and nothing tells them apart.
+
+    """
+    if pairs and (pattern or label_pattern):
+        raise ValueError("--pairs and --pattern say the same: give one of them")
+    if label_pattern and not pattern:
+        raise ValueError("--label_pattern needs --pattern: say what the images' names mean too")
+    if images.resolve() == labels.resolve() and not (label_pattern or pairs):
+        raise ValueError(
+            f"images and label maps are both in {images}: tell them apart with --pattern and --label_pattern, or with "
+            "--pairs"
+        )
+    found = _listed(images, labels, Path(pairs)) if pairs else _named_alike(images, labels, pattern, label_pattern)
+    if not any(label for _, label in found.pairs):
+        raise ValueError(
+            f"no image of {images} has a label map in {labels}. {_examples(images, labels)} Rename them alike, or say "
+            r"what belongs together: --pattern 'img_(?P<name>\d+)' --label_pattern 'mask_(?P<name>\d+)', or --pairs "
+            "pairs.csv with the columns image,label"
+        )
+    return found
+
+
+def _named_alike(images: Path, labels: Path, pattern: str, label_pattern: str) -> Matches:
+    if pattern:
+        ours, strange = named_by_pattern(image_files(images), compiled("pattern", pattern))
+        option = "label_pattern" if label_pattern else "pattern"
+        theirs, strange_labels = named_by_pattern(image_files(labels), compiled(option, label_pattern or pattern))
+    else:
+        scans, masks = image_files(images), image_files(labels)
+        # scan_0000 with a label map of the same name is the scan number 0, not a channel
+        channels = not any(key.endswith("_0000") for key in masks)
+        ours, theirs = named_by_path(scans, channels), named_by_path(masks)
+        strange, strange_labels = [], []
+    alone = [label.files[0] for name, label in theirs.items() if name not in ours]
+    return Matches(
+        [(image, theirs.get(name)) for name, image in ours.items()],
+        {
+            "the pattern matches none of these images": strange,
+            "the pattern matches none of these label maps": strange_labels,
+            "label maps without an image of that name": alone,
+        },
+    )
+
+
+def _listed(images: Path, labels: Path, table: Path) -> Matches:
+    if not table.is_file():
+        raise FileNotFoundError(f"the table {table} does not exist")
+    with open(table, newline="", encoding="utf-8-sig") as stream:
+        rows = list(csv.DictReader(stream))
+    if not rows or not {"image", "label"} <= set(rows[0]):
+        raise ValueError(f"{table} must have the columns image and label in its first line, and a row for each image")
+    ours, theirs = (
+        {path.relative_to(folder).as_posix(): path for path in image_files(folder).values()}
+        for folder in (images, labels)
+    )
+    found = Matches()
+    name_of = {named.files[0]: named for named in named_by_path(image_files(images)).values()}
+    for number, row in enumerate(rows, start=2):
+        image = name_of[_file(ours, row["image"], images, table, number)]
+        label = row["label"] and Named(image.name, (_file(theirs, row["label"], labels, table, number),))
+        if any(image == other for other, _ in found.pairs):
+            raise ValueError(f"{table}, line {number}: {row['image']} is there twice")
+        found.pairs.append((image, label or None))
+    used = {path for image, label in found.pairs for path in (*image.files, *(label.files if label else ()))}
+    found.left_out = {
+        f"{table.name} does not list these images": [path for path in ours.values() if path not in used],
+        f"{table.name} does not list these label maps": [path for path in theirs.values() if path not in used],
+    }
+    return found
+
+
+def _file(files: dict[str, Path], name: str, folder: Path, table: Path, number: int) -> Path:
+    if name not in files:
+        raise FileNotFoundError(f"{table}, line {number}: {folder} has no image {name!r}")
+    return files[name]
+
+
+def _examples(images: Path, labels: Path) -> str:
+    return f"Images are called {first_few(image_files(images), 2)}; label maps {first_few(image_files(labels), 2)}."
