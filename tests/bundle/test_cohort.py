@@ -273,3 +273,23 @@ def test_a_host_is_refused_to_go_on_from_weights_of_other_settings(
     cure = r"model\.json: the weights .* goes on .*'size': 224, .*; write their values into train\.json"
     with pytest.raises(ValueError, match=cure):
         cohort.settings(host_items(phantom), PAPER, DEMO, noted(tmp_path / "models", **note), 4)
+
+
+def test_a_host_does_not_go_on_with_other_intensities_than_the_weights_know(phantom: Path, tmp_path: Path) -> None:
+    window = {"mode": "window", "low": -160, "high": 240}
+    models = noted(tmp_path / "models", size=224, norm="batch", num_classes=4, intensity=window)
+    cohort = BundleCohort(tmp_path / "demo", tmp_path / "demo")
+    with pytest.raises(
+        ValueError, match=r'write their values into train\.json \("num_classes", "in_channels", "intensity", "paper"\)'
+    ):
+        cohort.settings(host_items(phantom), PAPER, DEMO, models, 4, intensity={"mode": "minmax"})
+    found = cohort.settings(host_items(phantom), PAPER, DEMO, models, 4, intensity=window)
+    assert found == {**PAPER, "intensity": window}
+
+
+def test_what_mirrors_is_said_in_three_words(dataset: Path, tmp_path: Path) -> None:
+    cohort = BundleCohort(dataset, tmp_path / "demo")
+    assert cohort.mirrors(cohort.labeled, 4)
+    assert not cohort.mirrors(cohort.labeled, 4, False)
+    with pytest.raises(ValueError, match="mirror must be \"auto\", true or false, got 'never'"):
+        cohort.mirrors(cohort.labeled, 4, "never")

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -40,3 +42,31 @@ def test_a_note_that_does_not_fit_is_an_error_with_the_cure(note: bytes, message
     (tmp_path / "model.json").write_bytes(note)
     with pytest.raises(ValueError, match=message):
         training_settings(tmp_path / "model.pt", **PAPER)
+
+
+def test_weights_of_an_earlier_version_are_run_with_the_intensities_and_slices_of_then(tmp_path: Path) -> None:
+    (tmp_path / "model.json").write_text('{"size": 96, "norm": "batch"}')
+    found = training_settings(tmp_path / "model.pt", **PAPER, intensity={"mode": "minmax"}, slice_axis="auto")
+    assert found == {"size": 96, "norm": "batch", "intensity": {"mode": "minmax"}, "slice_axis": "auto"}
+
+
+def test_weights_trained_with_a_window_and_sagittal_slices_are_run_with_them(tmp_path: Path) -> None:
+    window = {"mode": "window", "low": -160, "high": 240}
+    (tmp_path / "model.json").write_text(json.dumps({**PAPER, "intensity": window, "slice_axis": 0}))
+    found = training_settings(tmp_path / "model.pt", **PAPER, intensity={"mode": "minmax"}, slice_axis="auto")
+    assert (found["intensity"], found["slice_axis"]) == (window, 0)
+
+
+@pytest.mark.parametrize(
+    ("added", "message"),
+    [
+        ({"intensity": {"mode": "window"}}, r'model\.json: intensity "window" needs low and high, .*; copy the note'),
+        ({"slice_axis": 3}, r'model\.json: slice_axis must be "auto"'),
+    ],
+)
+def test_a_note_with_intensities_or_slices_that_do_not_exist_is_an_error(
+    added: dict[str, Any], message: str, tmp_path: Path
+) -> None:
+    (tmp_path / "model.json").write_text(json.dumps({**PAPER, **added}))
+    with pytest.raises(ValueError, match=message):
+        training_settings(tmp_path / "model.pt", **PAPER, intensity={"mode": "minmax"}, slice_axis="auto")

@@ -146,3 +146,13 @@ def test_a_folder_that_cannot_be_written_to_is_named(tmp_path: Path) -> None:
     (tmp_path / "results").write_text("a file where the folder should be")
     with pytest.raises(PermissionError, match=r"results.*--output_dir"):
         run.run()
+
+
+def test_weights_are_not_scored_with_other_settings_than_they_were_trained_with(tmp_path: Path) -> None:
+    window = {"mode": "window", "low": -160, "high": 240}
+    items = write_cases(tmp_path)
+    (tmp_path / "best.json").write_text(json.dumps({"intensity": window, "size": 96, "num_classes": 3}))
+    with pytest.raises(ValueError, match=r"best\.pt: these weights were trained with .*'window'.* but would be scored"):
+        evaluation(tmp_path, items, settings={"intensity": {"mode": "minmax"}, "size": 96}).run()
+    assert not (tmp_path / "results" / "scores.csv").exists()
+    assert evaluation(tmp_path, items, settings={"intensity": window, "size": 96}).run()

@@ -94,6 +94,11 @@ def run(bundle: str | Path, *names: str, **overrides: Any) -> ConfigWorkflow:
     return made
 
 
+def block(parser: Any, name: str) -> dict[str, Any]:
+    """A block of settings, with those that all blocks have in common."""
+    return {**parser.get_parsed_content(name), **parser.get_parsed_content("data_settings")}
+
+
 @contextmanager
 def undisturbed() -> Iterator[None]:
     """Give the process back as it was: bundles change the import path and the hook for errors."""

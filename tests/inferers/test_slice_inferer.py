@@ -32,12 +32,12 @@ def one_by_one(volume: torch.Tensor, network: nn.Module, size: tuple[int, int], 
 
 
 @pytest.mark.parametrize("batch_size", [1, 3, 100])
-@pytest.mark.parametrize("axis", [0, 1, 2, -1])
+@pytest.mark.parametrize("axis", [0, 1, 2])
 @torch.no_grad()
 def test_the_result_is_that_of_a_loop_over_slices(network: nn.Module, axis: int, batch_size: int) -> None:
     volume = torch.rand(2, 2, 7, 9, 5)
     result = ResizedSliceInferer((6, 8), slice_axis=axis, batch_size=batch_size)(volume, network)
-    torch.testing.assert_close(result, one_by_one(volume, network, (6, 8), axis % 3))
+    torch.testing.assert_close(result, one_by_one(volume, network, (6, 8), axis))
 
 
 @torch.no_grad()
@@ -83,7 +83,7 @@ def test_no_more_slices_than_asked_for_meet_the_network_at_once() -> None:
         return slices
 
     ResizedSliceInferer((4, 4), batch_size=4)(torch.rand(2, 1, 5, 5, 5), network, 2.0, shift=1.0)
-    assert seen == [(4, 2.0, 1.0), (4, 2.0, 1.0), (2, 2.0, 1.0)]
+    assert seen == [(4, 2.0, 1.0), (1, 2.0, 1.0)] * 2  # a batch never holds slices of two volumes
 
 
 def test_the_result_keeps_the_files_name_and_geometry() -> None:
@@ -110,7 +110,8 @@ def test_half_precision_of_the_network_does_not_reach_the_result() -> None:
         ({"size": (0, 4)}, "size must be two numbers of pixels"),
         ({"size": (4,)}, "size must be two numbers of pixels"),
         ({"batch_size": 0}, "batch_size must be at least 1, got 0"),
-        ({"slice_axis": 3}, "slice_axis must be 0, 1 or 2"),
+        ({"slice_axis": 3}, 'slice_axis must be "auto"'),
+        ({"slice_axis": -1}, 'slice_axis must be "auto"'),
     ],
 )
 def test_settings_out_of_range_are_refused(settings: dict[str, Any], message: str) -> None:
@@ -131,11 +132,11 @@ def test_what_is_no_volume_and_what_gives_no_logits_is_refused() -> None:
 @pytest.mark.parametrize("axis", [0, 1, 2])
 @torch.no_grad()
 def test_the_batches_put_together_are_the_result(network: nn.Module, axis: int) -> None:
-    volume, inferer = torch.rand(2, 2, 7, 9, 5), ResizedSliceInferer((6, 8), slice_axis=axis, batch_size=4)
+    volume, inferer = torch.rand(1, 2, 7, 9, 5), ResizedSliceInferer((6, 8), slice_axis=axis, batch_size=4)
     parts = list(inferer.batches(volume, network))
-    number = 2 * volume.shape[axis + 2]
+    number = volume.shape[axis + 2]
     assert [(part.start, part.stop) for part, _ in parts] == [(k, min(k + 4, number)) for k in range(0, number, 4)]
-    together = inferer.assemble(torch.cat([logits for _, logits in parts]), 2)
+    together = inferer.assemble(torch.cat([logits for _, logits in parts]), volume)
     assert torch.equal(together, inferer(volume, network))
 
 

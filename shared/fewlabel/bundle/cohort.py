@@ -15,6 +15,8 @@ from fewlabel.data import Cohort
 from fewlabel.data.files.formats import split_ending
 from fewlabel.data.files.volumes import image_files, read_header
 from fewlabel.data.phantoms.cohort import write_phantom
+from fewlabel.parsing import parse_bool
+from fewlabel.sides import sided_labels
 
 _log = logging.getLogger(__name__)
 Items = Sequence[Mapping[str, Any]]
@@ -165,11 +167,21 @@ class BundleCohort:
         ckpt_dir: str | os.PathLike[str],
         num_classes: int,
         in_channels: int = 1,
+        **others: Any,
     ) -> Mapping[str, Any]:
         """Return the settings to train with: the paper's for a dataset, the demo's for the phantom.
 
         A host's training goes on from the weights in ``ckpt_dir``, and the host's own copy of the network stays built
         as those were: their note, see :func:`fewlabel.bundle.training_settings`, decides which of the two fits.
+
+        Args:
+            labeled: the labeled items in use.
+            paper: the paper's settings.
+            demo: the demo's.
+            ckpt_dir: folder of the weights.
+            num_classes: what the network tells apart, the background included.
+            in_channels: what it sees of a voxel.
+            others: settings that both have in common, by name; they are returned with the rest.
 
         Raises:
             ValueError: a host goes on from weights that were trained with neither, or the dataset has other numbers of
@@ -177,6 +189,8 @@ class BundleCohort:
         """
         if self._are_own(labeled):
             self._check_counts(num_classes, in_channels)
+        if others:
+            paper, demo = {**paper, **others}, {**demo, **others}
         if self.uses_demo(labeled):
             return demo
         note = Path(ckpt_dir) / "model.json"
@@ -189,12 +203,38 @@ class BundleCohort:
                 if settings is demo:
                     _log.warning("%s: going on with the demo's settings, as these weights were trained with them", note)
                 return settings
+        places = ", ".join(f'"{key}"' for key in [*now, *others, "paper"])
         wanted = {key: {**paper, **now}.get(key) for key in trained}
         raise ValueError(
             f"{note}: the weights beside it were trained with {trained}, but this training goes on from them with "
-            f'{wanted}; write their values into train.json ("num_classes", "in_channels", "paper"), or take the '
-            "weights away to start afresh"
+            f"{wanted}; write their values into train.json ({places}), or take the weights away to start "
+            "afresh"
         )
+
+    def mirrors(self, labeled: Items, num_classes: int, mirror: bool | str = "auto") -> bool:
+        """Return whether augmentation may mirror images, which exchanges left and right.
+
+        Args:
+            labeled: the labeled items in use.
+            num_classes: their number of classes, the background included.
+            mirror: "auto" for unless a label names a side of the body, see :func:`fewlabel.sides.sided_labels`; true or
+                false.
+
+        Raises:
+            ValueError: ``mirror`` is none of these.
+        """
+        if str(mirror).lower() in ("true", "false"):
+            return parse_bool(mirror)
+        if mirror != "auto":
+            raise ValueError(f'mirror must be "auto", true or false, got {mirror!r}')
+        sided = sided_labels(self.names(labeled, num_classes).values())
+        if sided:
+            _log.warning(
+                "%s name sides of the body: images are not mirrored, which would swap left and right; --mirror true "
+                "mirrors them nevertheless",
+                ", ".join(sided),
+            )
+        return not sided
 
     def unlabeled_beside(self, labeled: Items) -> Items:
         """Return the cohort's unlabeled items if the labeled ones are the cohort's, none otherwise."""

@@ -4,20 +4,35 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-# settings that notes before 0.1.0 do not have, as there was one value only
-_ADDED = {"in_channels": 1}
+from fewlabel.intensity import check_intensity
+from fewlabel.orientation import check_slice_axis
+
 _CURE = "; copy the note that belongs to these weights, or delete it if they were trained with the paper's settings"
+
+
+def _check_channels(value: Any) -> None:
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        raise ValueError(f"in_channels must be a number of channels, 1 or more, got {value!r}")
+
+
+# settings that notes written by earlier versions don't have, and what makes sure of their values
+_ADDED: dict[str, Callable[[Any], Any]] = {
+    "intensity": check_intensity,
+    "slice_axis": check_slice_axis,
+    "in_channels": _check_channels,
+}
 
 
 def training_settings(checkpoint: str | os.PathLike[str], **paper: Any) -> dict[str, Any]:
     """Return the settings that a checkpoint needs for inference.
 
     :class:`fewlabel.handlers.ModelSaver` notes them in ``model.json`` beside ``model.pt``: a network trained on slices
-    of 96 pixels is to see slices of 96 pixels. Weights without such a note were trained with the paper's settings.
-    A note without ``in_channels`` is of a time when images had one channel.
+    of 96 pixels is to see slices of 96 pixels. Weights without such a note were trained with the paper's settings, and
+    so were those whose note is older than ``intensity``, ``slice_axis`` and ``in_channels``, as far as these go.
 
     Args:
         checkpoint: file of weights.
@@ -29,13 +44,23 @@ def training_settings(checkpoint: str | os.PathLike[str], **paper: Any) -> dict[
     note = Path(checkpoint).with_suffix(".json")
     if not note.exists():
         return paper
-    found = {**{name: value for name, value in _ADDED.items() if name in paper}, **read_note(note)}
+    found = read_note(note)
+    found = {**{name: value for name, value in paper.items() if name in _ADDED}, **found}
     if set(found) != set(paper):
         raise ValueError(f"{note}: expected the settings {sorted(paper)}, found {found}{_CURE}")
     for name, value in paper.items():
-        if type(found[name]) is not type(value):
+        if name in _ADDED:
+            _check(note, name, found[name])
+        elif type(found[name]) is not type(value):
             raise ValueError(f"{note}: {name} must be like {value!r}, found {found[name]!r}{_CURE}")
     return found
+
+
+def _check(note: Path, name: str, value: Any) -> None:
+    try:
+        _ADDED[name](value)
+    except ValueError as error:
+        raise ValueError(f"{note}: {error}{_CURE}") from None
 
 
 def read_note(note: Path) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 from collections.abc import Mapping, Sequence
@@ -23,6 +24,7 @@ from fewlabel.handlers.case_scores import CaseScores
 from fewlabel.handlers.history import read_history
 from fewlabel.handlers.model_saver import load_network
 from fewlabel.handlers.processes import is_main_process, wait_for_all
+from fewlabel.orientation import find_reorientation
 from fewlabel.reports import CaseView, case_picture, format_table, summarize, write_report, write_scores_csv
 from fewlabel.version import __version__
 
@@ -49,7 +51,7 @@ class CheckpointEvaluator:
 
     Raises:
         FileNotFoundError: a checkpoint is missing.
-        ValueError: a checkpoint belongs to another architecture.
+        ValueError: a checkpoint belongs to another architecture, or was trained with other settings.
     """
 
     def __init__(
@@ -96,6 +98,7 @@ class CheckpointEvaluator:
         return table
 
     def _score(self, name: str, path: Path) -> CaseScores:
+        self._check_note(path)
         load_network(self.network, path)
         scores = CaseScores(name, self.labels, self.output_dir / "predictions" / name)
         if not is_main_process():
@@ -104,6 +107,20 @@ class CheckpointEvaluator:
         with self.evaluator.add_event_handler(Events.ITERATION_COMPLETED, scores):
             self.evaluator.run()
         return scores
+
+    def _check_note(self, path: Path) -> None:
+        """Refuse to score weights with other settings than they were trained with, as far as both are known."""
+        note = path.with_suffix(".json")
+        if not note.is_file():
+            return
+        noted = json.loads(note.read_text(encoding="utf-8"))
+        now = {key: self.settings[key] for key in noted if key in self.settings}
+        trained = {key: noted[key] for key in now}
+        if trained != json.loads(json.dumps(now)):
+            raise ValueError(
+                f"{path}: these weights were trained with {trained}, but would be scored with {now}; give the settings "
+                "of the training run again"
+            )
 
     def _views(self, scores: CaseScores) -> list[CaseView]:
         """Return the worst, the median and the best case by mean strict Dice; nan counts as the worst."""
@@ -119,19 +136,22 @@ class CheckpointEvaluator:
         ]
 
     def _view(self, volume: str, rank: Any, dice: float, files: Mapping[str, Path]) -> CaseView:
-        image = read_channels(files["image"])[0]
-        spacing = voxel_sizes(read_header(files["image"]).affine)
-        prediction, reference = read_volume(files["prediction"])[0], read_volume(files["label"])[0]
+        image, affine = read_channels(files["image"])[0], read_header(files["image"]).affine
+        # shown as the network sees them, cut along the same axis
+        order = find_reorientation(affine, image.shape, getattr(self.evaluator.inferer, "slice_axis", "auto"))
+        spacing = voxel_sizes(order.affine(affine, image.shape))
+        arrays = {"image": image, **{key: read_volume(files[key])[0] for key in ("prediction", "label")}}
         # what nobody annotated is no class
-        reference = np.where(np.isin(reference, list(self.labels)), reference, 0)
+        arrays["label"] = np.where(np.isin(arrays["label"], list(self.labels)), arrays["label"], 0)
+        shown = {key: order.apply_to_array(array) for key, array in arrays.items()}
         return CaseView(
             volume=volume,
             rank=rank,
             dice=dice,
-            # NIfTI's first axis runs to the patient's left: turned, so that it runs across the picture
-            image=image.swapaxes(0, 1),
-            prediction=prediction.swapaxes(0, 1),
-            reference=reference.swapaxes(0, 1),
+            # the first axis runs to the patient's right or front: turned, so that it runs across the picture
+            image=shown["image"].swapaxes(0, 1),
+            prediction=shown["prediction"].swapaxes(0, 1),
+            reference=shown["label"].swapaxes(0, 1),
             spacing=[spacing[axis] for axis in (1, 0, 2)],
             labels=self.labels,
         )

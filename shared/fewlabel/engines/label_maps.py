@@ -84,14 +84,13 @@ class LabelMapper:
                 found[positions] = one.argmax(dim=1, keepdim=True).to(found.dtype)
             if doubt is not None:
                 doubt[positions] = disagreement(*logits).cpu()
-        labels = MetaTensor(inferer.assemble(maps[0])[0]).copy_meta_from(image)
+        labels = MetaTensor(inferer.assemble(maps[0], image[None])[0]).copy_meta_from(image)
         for step in self.steps[1:]:
             labels = step({**case, "pred": labels})["pred"]
         if doubt is None:
             return LabelMap(_label_array(labels, classes))
-        return LabelMap(
-            _label_array(labels, classes), inferer.assemble(doubt)[0, 0].numpy(), agreement(maps[0], maps[1], classes)
-        )
+        found_doubt = inferer.assemble(doubt, image[None])[0, 0].numpy()
+        return LabelMap(_label_array(labels, classes), found_doubt, agreement(maps[0], maps[1], classes))
 
     def _whole(self, case: Mapping[str, Any]) -> LabelMap:
         inputs = case["image"][None].to(self.device)

@@ -21,9 +21,9 @@ from fewlabel.atomic import atomic_write
 from fewlabel.engines.case_status import CaseStatus, format_summary
 from fewlabel.engines.completed import CompletedCases
 from fewlabel.engines.fingerprint import of_files, of_settings, of_weights
-from fewlabel.engines.grid import own_affine, own_shape, write_nifti
 from fewlabel.engines.label_maps import LabelMapper
 from fewlabel.errors import one_line, user_facing_cause
+from fewlabel.handlers.scan_grid import own_affine, own_header, own_shape, write_nifti
 from fewlabel.version import __version__
 
 _log = logging.getLogger(__name__)
@@ -130,7 +130,7 @@ class Segmenter:
         """Segment a case, write the results, and return the seconds that this took without reading and writing."""
         case = self.preprocessing(dict(item))
         image = case["image"]
-        shape, affine = own_shape(image), own_affine(image)
+        shape, affine, header = own_shape(image), own_affine(image), own_header(image)
         began = time.perf_counter()
         found = mapper(case)
         spent = time.perf_counter() - began
@@ -146,7 +146,7 @@ class Segmenter:
                 )
         self.finished.begin(name)
         for file, volume in volumes.items():
-            write_nifti(self.output_dir / file, volume, affine)
+            write_nifti(self.output_dir / file, volume, affine, header)
         self.finished.finish(name, marks, list(volumes), found.quality)
         return spent
 

@@ -12,10 +12,9 @@ from ignite.engine import Engine, Events
 from nibabel.affines import voxel_sizes
 from numpy.typing import NDArray
 
-from fewlabel.atomic import atomic_open
 from fewlabel.data.files.formats import split_ending
-from fewlabel.data.files.serialization import nifti_bytes
 from fewlabel.handlers.counted import counted_voxels
+from fewlabel.handlers.scan_grid import own_affine, own_header, write_nifti
 from fewlabel.metrics import case_scores
 
 
@@ -53,14 +52,13 @@ class CaseScores:
         prediction, reference = _classes(case["pred"]), _classes(case["label"])
         source = Path(str(image.meta["filename_or_obj"]))
         volume = str(item.get("volume", (split_ending(source.name) or (source.stem, ""))[0]))
-        affine = np.asarray(image.affine, dtype=np.float64)
+        affine = own_affine(image)
         # a voxel that nobody annotated is background in both; the segmentation that is kept has its class there
         scored = np.where(counted_voxels(case["label"])[0].cpu().numpy(), prediction, 0)
         for row in case_scores(scored, reference, self.labels, voxel_sizes(affine)):
             self.rows.append({"checkpoint": self.checkpoint, "case": item.get("case", volume), "volume": volume, **row})
         file = self.prediction_dir / f"{volume}.nii.gz"
-        with atomic_open(file) as stream:
-            stream.write(nifti_bytes(prediction, affine))
+        write_nifti(file, prediction, affine, own_header(image))
         reference_file = Path(str(label.meta["filename_or_obj"]))
         self.files[volume] = {"image": source, "label": reference_file, "prediction": file}
 

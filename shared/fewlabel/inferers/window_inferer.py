@@ -10,6 +10,8 @@ import torch.nn.functional as F
 from monai.data import MetaTensor
 from monai.inferers import Inferer, sliding_window_inference
 
+from fewlabel.inferers.single_volumes import single_volumes
+from fewlabel.orientation import Reorientation, find_reorientation
 from fewlabel.transforms.resampling import check_spacing, resampled_shape
 
 _SMALLEST = 1e-12  # probabilities below count as this one
@@ -18,6 +20,9 @@ _SMALLEST = 1e-12  # probabilities below count as this one
 class WindowInferer(Inferer):
     """Slide a window over each volume, average the windows' probabilities, and return their logarithm.
 
+    The network sees volumes in the closest canonical orientation, RAS, however they are stored; the result is on the
+    volume's own grid.
+
     The published evaluation of the left-atrium studies averages probabilities, not logits, with equal weights; the
     logarithm is the logits that have these probabilities. A volume smaller than the window is padded with zeros, the
     mean of a standardized volume.
@@ -25,8 +30,8 @@ class WindowInferer(Inferer):
     Args:
         roi_size: voxels of the window along each axis.
         stride: voxels from one window to the next along each axis; half a window by default.
-        spacing: millimeters between voxels that the network was trained at: volumes are resampled to it and the
-            probabilities back to the volume's own grid; None takes volumes as they are.
+        spacing: millimeters between voxels, along the axes of RAS, that the network was trained at: volumes are
+            resampled to it and the probabilities back to the volume's own grid; None takes volumes as they are.
         mode: "constant" weights of a window's voxels as published, or "gaussian", less at its border.
         batch_size: windows per forward pass.
 
@@ -78,39 +83,41 @@ class WindowInferer(Inferer):
         """
         if inputs.ndim != 5 or inputs.numel() == 0:
             raise ValueError(f"expected volumes (B, C, X, Y, Z), got a tensor of shape {tuple(inputs.shape)}")
-        found = torch.stack([self._volume(inputs, index, network, *args, **kwargs) for index in range(len(inputs))])
+        found = [self._volume(volume, network, *args, **kwargs) for volume in single_volumes(inputs)]
+        result = found[0] if len(found) == 1 else torch.cat(found)
         # whoever saves the result needs the file's name and affine
-        return MetaTensor(found).copy_meta_from(inputs) if isinstance(inputs, MetaTensor) else found
+        return MetaTensor(result).copy_meta_from(inputs) if isinstance(inputs, MetaTensor) else result
 
     def _volume(
-        self, inputs: torch.Tensor, index: int, network: Callable[..., torch.Tensor], *args: Any, **kwargs: Any
+        self, volume: torch.Tensor, network: Callable[..., torch.Tensor], *args: Any, **kwargs: Any
     ) -> torch.Tensor:
+        order = Reorientation()
+        affine = None
+        if isinstance(volume, MetaTensor):
+            own = volume.affine.numpy()
+            order = find_reorientation(own, volume.shape[2:])
+            affine = torch.from_numpy(order.affine(own, volume.shape[2:]))
         # plain tensors inside: tracking the geometry of every window would cost time and give nothing
-        volume = inputs.as_subclass(torch.Tensor)[index : index + 1]
-        own = volume.shape[2:]
-        shape = own if self.spacing is None else self._network_shape(inputs, index)
+        reoriented = order.apply(volume.as_subclass(torch.Tensor)).contiguous()
+        shape = reoriented.shape[2:] if self.spacing is None else self._network_shape(reoriented[0], affine)
         # the stride of MONAI is the whole part of size * (1 - overlap): half a voxel keeps rounding errors away
         overlap = [max(0.0, 1 - (step + 0.5) / n) for step, n in zip(self.stride, self.roi_size, strict=True)]
         probabilities = sliding_window_inference(
-            _resize(volume, shape),
+            _resize(reoriented, shape),
             self.roi_size,
             self.batch_size,
             lambda windows: network(windows, *args, **kwargs).float().softmax(dim=1),
             overlap=overlap,
             mode=self.mode,
         )
-        return _resize(probabilities, own)[0].clamp(min=_SMALLEST).log()
+        return order.undo(_resize(probabilities, reoriented.shape[2:])).clamp(min=_SMALLEST).log()
 
-    def _network_shape(self, inputs: torch.Tensor, index: int) -> Sequence[int]:
-        if not isinstance(inputs, MetaTensor):
+    def _network_shape(self, volume: torch.Tensor, affine: torch.Tensor | None) -> Sequence[int]:
+        if affine is None:
             raise ValueError(
                 "the volume has no affine, so its spacing is unknown; load it with MONAI, or leave spacing out"
             )
-        affine = inputs.affine.reshape(-1, 4, 4)
-        return resampled_shape(
-            MetaTensor(inputs.as_subclass(torch.Tensor)[index], affine=affine[min(index, len(affine) - 1)]),
-            self.spacing or (),
-        )
+        return resampled_shape(MetaTensor(volume, affine=affine), self.spacing or ())
 
 
 def _resize(volume: torch.Tensor, shape: Sequence[int]) -> torch.Tensor:

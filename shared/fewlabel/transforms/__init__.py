@@ -2,17 +2,23 @@
 
 from fewlabel.transforms.augmentation import SliceAugmentationd
 from fewlabel.transforms.case_checks import CheckCased
+from fewlabel.transforms.intensity import ScaleIntensitiesd
 from fewlabel.transforms.loading import LoadCased
+from fewlabel.transforms.nifti import NiftiReader
 from fewlabel.transforms.one_hot import OneHotClassesd
 from fewlabel.transforms.reading import SimpleITKReader
+from fewlabel.transforms.reorientation import Reorientd
 from fewlabel.transforms.resampling import Resampled
 from fewlabel.transforms.strong_view import StrongViewd
 
 __all__ = [
     "CheckCased",
     "LoadCased",
+    "NiftiReader",
     "OneHotClassesd",
+    "Reorientd",
     "Resampled",
+    "ScaleIntensitiesd",
     "SimpleITKReader",
     "SliceAugmentationd",
     "StrongViewd",

@@ -14,6 +14,7 @@ from monai.transforms import LoadImage, LoadImaged
 from fewlabel.labels import IGNORED
 from fewlabel.transforms.case_checks import CheckCased
 from fewlabel.transforms.dicom import SeriesError
+from fewlabel.transforms.nifti import NiftiReader
 from fewlabel.transforms.reading import SimpleITKReader
 
 File = str | PathLike[str]
@@ -23,9 +24,10 @@ _VOLUMES = (".nii", ".nii.gz", ".nrrd", ".mha", ".mhd")
 class LoadCased(LoadImaged):
     """Load a case's image and, if it has one, its label; check both; name the file in every error.
 
-    Volumes come channel first, as float32 with their geometry: NIfTI by MONAI's reader; NRRD, MetaImage and DICOM
-    series (a folder, or the list of its files) by :class:`fewlabel.transforms.SimpleITKReader`. An unlabeled case, and
-    one to be segmented, has no label key.
+    Volumes come channel first, as float32, as they are stored, with their geometry: NIfTI by
+    :class:`fewlabel.transforms.NiftiReader`; NRRD, MetaImage and DICOM series (a folder, or the list of its files) by
+    :class:`fewlabel.transforms.SimpleITKReader`. An unlabeled case, and one to be segmented, has no label key. Whoever
+    shows a volume to a network reorients it: :class:`fewlabel.transforms.Reorientd` in training, the inferer after.
 
     The channels of an image lie along the fourth axis of its file, or are files of their own: a list of files that
     are no DICOM series is one of channels, on one grid.
@@ -55,6 +57,7 @@ class LoadCased(LoadImaged):
     ) -> None:
         super().__init__([image_key] if label_key is None else [image_key, label_key], allow_missing_keys=True)
         self._loader = _NamingLoader(image_only=True, ensure_channel_first=True)
+        self._loader.register(NiftiReader())
         self._loader.register(SimpleITKReader())  # the last is asked first
         self.check = CheckCased(num_classes, image_key, label_key, ignored)
         self.in_channels = in_channels

@@ -79,8 +79,9 @@ class SemiSupervisedTraining(BundleTrainTask):
     def _update_overrides(self, overrides: dict[str, Any]) -> dict[str, Any]:
         settings = self._requested(self.settings())
         overrides["settings"] = settings
-        if noted := noted_settings(self.path):
-            overrides |= {key: noted[key] for key in ("num_classes", "in_channels") if key in noted}
+        train = read_config(self.path, "train")
+        # what the weights were trained with beside the block: classes, intensities, the axis of slices
+        overrides.update({key: value for key, value in noted_settings(self.path).items() if key in train})
         # without it the bundle would validate on its own data set, which is the synthetic one
         overrides.setdefault(self.const.key_validate_dataset_data(), [])
         labeled = len(overrides[self.const.key_train_dataset_data()])

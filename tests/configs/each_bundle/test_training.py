@@ -16,6 +16,7 @@ from monai.bundle import ConfigParser, ConfigWorkflow, ckpt_export, verify_net_i
 
 from helpers.bundle_runs import (
     Trained,
+    block,
     example,
     places,
     run,
@@ -72,7 +73,7 @@ def test_training_used_the_unlabeled_scans_but_never_their_labels(trained: Train
 
 def test_a_dataset_is_trained_on_with_the_papers_settings(trained: Trained) -> None:
     parser = trained.workflow.parser
-    assert parser.get_parsed_content("settings") == parser.get_parsed_content("paper")
+    assert parser.get_parsed_content("settings") == block(parser, "paper")
 
 
 def test_evaluation_and_inference_give_the_same_segmentation(
@@ -217,7 +218,7 @@ def test_monai_label_trains_its_own_scans_with_the_papers_settings(
         made = run(bundle, "train", **tiny(bundle, steps=1000), **overrides)
     assert f"all variables from {loader['load_path']}" in caplog.text
     parser = made.parser
-    assert parser.get_parsed_content("settings") == parser.get_parsed_content("paper")
+    assert parser.get_parsed_content("settings") == block(parser, "paper")
     assert len(parser.get_parsed_content("train#unlabeled_dataset")) == 0
     assert not (root / "eval" / "phantom").exists(), "no phantom is drawn beside a hospital's scans"
     assert (root / "eval" / "report.html").is_file()

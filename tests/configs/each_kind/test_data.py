@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from helpers.bundle_runs import places, workflow
+from helpers.bundle_runs import block, places, workflow
 from helpers.bundles import BASELINES
 
 BUNDLE = BASELINES["slices"]
@@ -17,7 +17,7 @@ def test_without_a_dataset_the_phantom_is_drawn_and_the_demo_is_set_up(tmp_path:
     made = workflow(BUNDLE, "train", **places(tmp_path))
     made.initialize()
     parser = made.parser
-    assert parser.get_parsed_content("settings") == parser.get_parsed_content("demo")
+    assert parser.get_parsed_content("settings") == block(parser, "demo")
     cohort = parser.get_parsed_content("cohort")
     assert cohort.demo_dir == (tmp_path / "eval" / "phantom").resolve()
     assert [len(part) for part in (cohort.labeled, cohort.cohort.unlabeled, cohort.validation)] == [3, 13, 4]
@@ -31,4 +31,4 @@ def test_the_first_patients_of_acdc_have_the_published_number_of_slices(
     made = workflow(BUNDLE, "train", dataset_dir=str(real_acdc), labeled_cases=cases, **places(tmp_path))
     made.initialize()
     assert len(made.parser.get_parsed_content("train#dataset")) == slices
-    assert made.parser.get_parsed_content("settings") == made.parser.get_parsed_content("paper")
+    assert made.parser.get_parsed_content("settings") == block(made.parser, "paper")

@@ -40,7 +40,8 @@ def scans(phantom: Path, tmp_path: Path, write_series: Callable[..., Path]) -> P
     folder = tmp_path / "scans"
     folder.mkdir()
     source = next((phantom / "imagesTs").iterdir())
-    image = SimpleITK.Cast(SimpleITK.ReadImage(str(source)), SimpleITK.sitkInt16)
+    # the series is written with the axes of LPS: the others too, so that all three store the same voxels
+    image = SimpleITK.DICOMOrient(SimpleITK.Cast(SimpleITK.ReadImage(str(source)), SimpleITK.sitkInt16), "LPS")
     SimpleITK.WriteImage(image, str(folder / "one.nii.gz"))
     SimpleITK.WriteImage(image, str(folder / "two.nrrd"))
     *across, along = image.GetSpacing()

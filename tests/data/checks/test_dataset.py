@@ -42,8 +42,8 @@ def test_the_table_is_aligned(acdc_like):
     lines = str(check(acdc_like.root)).splitlines()
     start = next(index for index, line in enumerate(lines) if line.startswith("split "))
     table = lines[start : start + 7]
-    assert table[1] == "labeled     patient003  patient003_frame01  6x5x4  1.50x1.50x10.00  0 1 2"
-    for column in ("case", "volume", "shape", "spacing", "labels"):
+    assert table[1] == "labeled     patient003  patient003_frame01  6x5x4  1.50x1.50x10.00  LPS          axial   0 1 2"
+    for column in ("case", "volume", "shape", "spacing", "orientation", "slices", "labels"):
         at = table[0].index(column)
         assert all(line[at - 1] == " " and line[at] != " " for line in table)
     assert "labeled: 2 cases (4 volumes), unlabeled: 0 cases (0 volumes), validation: 1 case (2 volumes)" in str(lines)

@@ -112,9 +112,13 @@ def _inference(
     shared: dict[str, Any], train: dict[str, Any], metadata: dict[str, Any], recipe: Recipe
 ) -> dict[str, Any]:
     """Fill in what follows from the training: recorded settings, and the networks that read them."""
-    recorded = [key for key in _saver(train)["settings"] if f"@{key}" not in _FROM_DATA]
+    saved = _saver(train)["settings"]
+    of_train = [key for key, value in saved.items() if value == f"@{key}"]  # "num_classes" and the like: no settings
+    recorded = [key for key in saved if key not in of_train]
     _known_settings(dict.fromkeys(recorded), train["paper"], recipe.where("train: paper"), "needed for inference")
-    settings = {**{key: train["paper"][key] for key in recorded}, **_published(metadata)}
+    published = _published(metadata)
+    given = {key: published.get(key, train[key]) for key in of_train}
+    settings = {**{key: train["paper"][key] for key in recorded}, **given}
     filled = {**shared, "trained": {**shared["trained"], **settings}}
     filled["network_def"] = _as_trained(train["network_def"], settings)
     if recipe.second_network is not None:

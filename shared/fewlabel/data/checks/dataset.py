@@ -13,9 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
+from fewlabel.data.checks.geometry import plane_of
+from fewlabel.data.checks.hounsfield import HounsfieldImages
 from fewlabel.data.checks.inspection import Inspection, Item, inspect_dataset
 from fewlabel.data.checks.problems import Problem
 from fewlabel.data.checks.report import CheckReport, Row
+from fewlabel.data.files.formats import Header
 from fewlabel.data.files.volumes import (
     check_label_values,
     image_files,
@@ -26,6 +29,7 @@ from fewlabel.data.files.volumes import (
     verify_checksum,
 )
 from fewlabel.data.layout.splits_json import SPLITS
+from fewlabel.orientation import find_reorientation, orientation_code
 
 _SPACING_RATIO = 1.1  # spacings that differ less than this are one protocol
 
@@ -37,8 +41,8 @@ def check(
 
     Adds to the checks of `Cohort` what needs the voxels: damaged files, NaN and infinity, constant images,
     the same scan under two names, label values that are no whole numbers or not in `dataset.json`, empty label maps,
-    labels that no training scan shows. Label maps of unlabeled volumes, and of labeled cases beyond `labeled_cases`,
-    are never opened.
+    labels that no training scan shows, CT in Hounsfield units. Label maps of unlabeled volumes, and of labeled cases
+    beyond `labeled_cases`, are never opened.
 
     Args:
         root: the folder with `imagesTr`, `labelsTr` and `dataset.json`.
@@ -61,6 +65,7 @@ def check(
     for split, item in tqdm(items, desc="checking", unit="scan", disable=None):
         inspection.look_at(split, item)
     _absent_labels(found, inspection)
+    found.problems.extend(inspection.hounsfield.problems())
     _spacings(found)
     _hidden_groups(found)
     rows = tuple(_row(split, item, found, inspection) for split, item in items)
@@ -76,29 +81,33 @@ class _Inspection:
     problems: list[Problem]
     values: dict[str, list[float]] = field(default_factory=dict)
     seen: dict[bytes, tuple[str, str]] = field(default_factory=dict)
+    hounsfield: HounsfieldImages = field(default_factory=HounsfieldImages)
 
     def look_at(self, split: str, item: Item) -> None:
         """Read a volume's image, and its label map when the item names one."""
+        channels = self._read(item, "image")
+        files = [str(file) for file in image_files(item["image"])]
+        names = [files[min(number, len(files) - 1)] for number in range(len(channels))]
+        sound = [self._image(item, *channel) for channel in zip(names, channels, strict=True)]
+        if channels and all(sound):
+            self._same_scan(split, item, names[0], channels)
+        labels = self._read(item, "label") if "label" in item else []
+        for label in labels:
+            self._label(item, label)
+        # Hounsfield units are those of CT, which has one channel
+        if len(channels) == 1 and is_finite(channels[0]):
+            self.hounsfield.look_at(item["volume"], channels[0], labels[0] if labels and split == "labeled" else None)
+
+    def _read(self, item: Item, key: str) -> list[NDArray[Any]]:
+        """Read the channels of an image, or the label map; nothing if that fails."""
         try:
-            files = image_files(item["image"])
-            channels = read_channels(item["image"])
-            names = [str(files[min(number, len(files) - 1)]) for number in range(len(channels))]
-            sound = [self._image(item, *channel) for channel in zip(names, channels, strict=True)]
-            if all(sound):
-                self._same_scan(split, item, names[0], channels)
-            for file in files:
+            arrays = [read_volume(item[key])[0]] if key == "label" else read_channels(item[key])
+            for file in image_files(item[key]):
                 verify_checksum(file)
         except (ValueError, OSError) as error:
             self._add("error", "unreadable", str(error), item)
-        if "label" not in item:
-            return
-        try:
-            array, _ = read_volume(item["label"])
-            verify_checksum(item["label"])
-        except (ValueError, OSError) as error:
-            self._add("error", "unreadable", str(error), item)
-        else:
-            self._label(item, array)
+            return []
+        return arrays
 
     def _image(self, item: Item, path: str, array: NDArray[Any]) -> bool:
         """Whether a channel is finite and not constant."""
@@ -152,6 +161,8 @@ def _row(split: str, item: Item, found: Inspection, inspection: _Inspection) -> 
         name,
         header.shape if header else None,
         header.spacing if header else None,
+        orientation_code(header.affine) if header else None,
+        plane_of(header) if header else None,
         None if values is None else tuple(values),
         problems,
     )
@@ -169,7 +180,7 @@ def _absent_labels(found: Inspection, inspection: _Inspection) -> None:
 
 
 def _spacings(found: Inspection) -> None:
-    spacings = np.array([header.spacing for header in found.headers.values()]).reshape(-1, 3)
+    spacings = np.array([_canonical_spacing(header) for header in found.headers.values()]).reshape(-1, 3)
     if not len(spacings):
         return
     low, high = spacings.min(axis=0), spacings.max(axis=0)
@@ -177,6 +188,12 @@ def _spacings(found: Inspection) -> None:
         ranges = ", ".join(f"{axis} {a:.2f} to {b:.2f}" for axis, a, b in zip("xyz", low, high, strict=True))
         message = f"the spacing differs between volumes ({ranges} mm): resample in the preprocessing"
         found.problems.append(Problem("note", "spacing", message))
+
+
+def _canonical_spacing(header: Header) -> NDArray[np.float64]:
+    affine = find_reorientation(header.affine, header.shape).affine(header.affine, header.shape)
+    spacing: NDArray[np.float64] = np.linalg.norm(affine[:3, :3], axis=0)
+    return spacing
 
 
 def _hidden_groups(found: Inspection) -> None:

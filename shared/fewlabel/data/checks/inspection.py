@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from fewlabel.data.checks.geometry import geometry_problems
 from fewlabel.data.checks.problems import Problem
 from fewlabel.data.files.formats import Header
 from fewlabel.data.files.volumes import image_files, read_header
@@ -74,6 +75,7 @@ def inspect_dataset(
     }
     found = Inspection(layout.root, layout.labels, layout.ignored, layout.channels, items, problems=problems)
     _read_headers(found, layout.named)
+    found.problems.extend(geometry_problems(found.headers))
     return found
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from fewlabel.data.checks.problems import Problem
 from fewlabel.data.layout.splits_json import SPLITS
 
-_COLUMNS = ("split", "case", "volume", "shape", "spacing (mm)", "labels", "problems")
+_COLUMNS = ("split", "case", "volume", "shape", "spacing (mm)", "orientation", "slices", "labels", "problems")
 
 
 @dataclass(frozen=True)
@@ -22,6 +22,8 @@ class Row:
         volume: its name.
         shape: voxels along each axis; None when the header is unreadable.
         spacing: millimeters between voxels; None when the header is unreadable.
+        orientation: where the axes lead to, as "LPS"; None when the header is unreadable.
+        plane: the slices that it is cut into, "axial", say; None when the header is unreadable.
         values: the label values present; None without a readable label map, or when it may not be read.
         problems: errors and warnings of this volume.
 
@@ -32,6 +34,8 @@ class Row:
     volume: str
     shape: tuple[int, int, int] | None
     spacing: tuple[float, float, float] | None
+    orientation: str | None
+    plane: str | None
     values: tuple[float, ...] | None
     problems: tuple[Problem, ...]
 
@@ -42,7 +46,8 @@ class Row:
         values = "-" if self.values is None else " ".join(f"{value:g}" for value in self.values[:10])
         more = " ..." if self.values is not None and len(self.values) > 10 else ""
         kinds = ", ".join(dict.fromkeys(problem.kind for problem in self.problems))
-        return self.split, self.case, self.volume, shape, spacing, values + more, kinds
+        stored = (self.orientation or "?", self.plane or "?")
+        return self.split, self.case, self.volume, shape, spacing, *stored, values + more, kinds
 
 
 @dataclass(frozen=True)

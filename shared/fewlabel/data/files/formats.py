@@ -5,12 +5,14 @@ from __future__ import annotations
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from fewlabel.nifti_geometry import geometry_remarks
 
 ENDINGS = (".nii.gz", ".nii", ".nrrd", ".mha", ".mhd")
 _LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
@@ -24,12 +26,14 @@ class Header:
         shape: voxels along each axis, `(X, Y, Z)`; a 2D image has `Z = 1`.
         affine: (4, 4), voxel index to millimeters in the RAS+ frame, as nibabel and MONAI have it.
         channels: values per voxel: the length of the fourth axis, as the Decathlon has it.
+        remarks: what is doubtful about the geometry, by kind, see `geometry_remarks`.
 
     """
 
     shape: tuple[int, int, int]
     affine: NDArray[np.float64]
     channels: int = 1
+    remarks: dict[str, str] = field(default_factory=dict)
 
     @property
     def spacing(self) -> tuple[float, float, float]:
@@ -130,7 +134,8 @@ def _nifti_header(file: Path, image: Any) -> Header:
     dtype = image.get_data_dtype()
     if dtype.kind not in "iuf":
         raise ValueError(f"{file} holds voxels of type {dtype}; expected numbers: export it as a gray-scale image")
-    return _header(file, tuple(map(int, image.shape)), np.asarray(image.affine, dtype=np.float64))
+    header = _header(file, tuple(map(int, image.shape)), np.asarray(image.affine, dtype=np.float64))
+    return replace(header, remarks=geometry_remarks(image.header))
 
 
 def _nifti_array(image: Any) -> NDArray[Any]:
