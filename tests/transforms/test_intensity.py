@@ -78,7 +78,6 @@ def test_hounsfield_units_scaled_by_their_own_range_are_warned_of(caplog: pytest
 def test_a_choice_that_means_nothing_is_refused(intensity: Any, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         ScaleIntensitiesd(intensity)
-        ScaleIntensitiesd(intensity)
 
 
 @pytest.mark.parametrize(
