@@ -35,7 +35,7 @@ def where(bundle: str) -> None:
     print(bundle_folder(bundle).resolve())
 
 
-def check(directory: str, labeled_cases: int | None = None, seed: int = 0) -> None:
+def check(directory: str, labeled_cases: int | None = None, seed: int = 0, fold: int | None = None) -> None:
     """Validate a dataset before hours of training: print a table, every problem and its cure.
 
     Exits with 1 when the dataset has errors, with 2 when the command cannot run.
@@ -44,11 +44,12 @@ def check(directory: str, labeled_cases: int | None = None, seed: int = 0) -> No
         directory: The folder with imagesTr, labelsTr and dataset.json.
         labeled_cases: Train with the first so many labeled cases; all of them when left out.
         seed: Orders the labeled cases when splits.json does not.
+        fold: Of nnU-Net's splits_final.json, which decides without splits.json; 0 when left out.
 
     """
     from fewlabel.data.checks.dataset import check as check_dataset
 
-    report = check_dataset(str(directory), labeled_cases, seed)
+    report = check_dataset(str(directory), labeled_cases, seed, fold)
     print(report)
     if not report.ok:
         raise SystemExit(1)

@@ -6,6 +6,8 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import nibabel as nib
+import numpy as np
 import pytest
 
 from fewlabel.bundle import BundleCohort, cohort
@@ -48,8 +50,8 @@ def test_a_dataset_is_used_as_its_splits_say(dataset: Path, tmp_path: Path) -> N
     assert len(unlabeled) == 2
     assert not images(unlabeled) & images(cohort.labeled)
     assert all("label" not in item for item in unlabeled)
-    assert cohort.names(cohort.validation)[0] == "background"
-    assert cohort.names(cohort.validation) == cohort.cohort.labels
+    assert cohort.names(cohort.validation, 4)[0] == "background"
+    assert cohort.names(cohort.validation, 4) == cohort.cohort.labels
     assert not (tmp_path / "demo").exists()
 
 
@@ -72,9 +74,9 @@ def test_without_a_dataset_the_phantom_is_written_and_demonstrated(tmp_path: Pat
 
 
 def test_a_bundle_for_volumes_demonstrates_itself_on_another_phantom(small_demo: None, tmp_path: Path) -> None:
-    cohort = BundleCohort(tmp_path, tmp_path, num_classes=2, phantom="atrium")
+    cohort = BundleCohort(tmp_path, tmp_path, phantom="atrium")
     assert [item["volume"] for item in cohort.labeled] == ["atrium_000", "atrium_001", "atrium_002"]
-    assert cohort.names(cohort.labeled) == {0: "background", 1: "left atrium"}
+    assert cohort.names(cohort.labeled, 2) == {0: "background", 1: "left atrium"}
 
 
 def test_a_hosts_items_meet_neither_demo_settings_nor_the_phantom(dataset: Path, tmp_path: Path) -> None:
@@ -83,7 +85,7 @@ def test_a_hosts_items_meet_neither_demo_settings_nor_the_phantom(dataset: Path,
     labeled = host_items(dataset)
     assert not cohort.uses_demo(labeled)
     assert cohort.unlabeled_beside(labeled) == []
-    assert cohort.names(labeled) == {0: "background", 1: "class 1", 2: "class 2", 3: "class 3"}
+    assert cohort.names(labeled, 4) == {0: "background", 1: "class 1", 2: "class 2", 3: "class 3"}
     assert not (tmp_path / "demo").exists()  # nobody asked for the phantom
 
 
@@ -124,14 +126,67 @@ def test_a_dataset_of_links_is_still_one_dataset(linked: str, dataset: Path, tmp
                 (root / "imagesTr" / image.name).symlink_to(image)
     cohort = BundleCohort(root, tmp_path / "demo")
     assert len(cohort.unlabeled_beside(cohort.labeled)) == 2
-    assert cohort.names(cohort.labeled) == cohort.cohort.labels
+    assert cohort.names(cohort.labeled, 4) == cohort.cohort.labels
 
 
-def test_another_number_of_classes_than_the_networks_is_an_error_with_the_cure(dataset: Path, tmp_path: Path) -> None:
-    with pytest.raises(
-        ValueError, match=r"hospital: dataset\.json names 4 classes .* built for 2: set --num_classes 4"
-    ):
-        _ = BundleCohort(dataset, tmp_path / "demo", num_classes=2).labeled
+@pytest.mark.parametrize(
+    ("counts", "message"),
+    [
+        ((2, 1), r"4 classes with the background \(background, .*built for 2: set --num_classes 4, or leave it out"),
+        ((4, 3), r"1 channels \(.*\), but the network is built for 3: set --in_channels 1, or leave it out"),
+    ],
+)
+def test_numbers_that_are_not_the_datasets_are_errors_with_the_cure(
+    dataset: Path, tmp_path: Path, counts: tuple[int, int], message: str
+) -> None:
+    cohort = BundleCohort(dataset, tmp_path / "demo")
+    with pytest.raises(ValueError, match=message):
+        cohort.settings(cohort.labeled, PAPER, DEMO, tmp_path, *counts)
+
+
+def test_classes_and_channels_follow_from_the_dataset(dataset: Path, tmp_path: Path) -> None:
+    cohort = BundleCohort(dataset, tmp_path / "demo")
+    assert cohort.count_classes(cohort.labeled, tmp_path, noted(tmp_path / "models", num_classes=9)) == 4
+    assert cohort.count_channels(cohort.labeled) == 1
+    assert cohort.ignored_value(cohort.labeled) is None
+    description = json.loads((dataset / "dataset.json").read_text())
+    description["labels"] = {"background": 0, "right": 1, "wall": 2, "ignore": 3}
+    (dataset / "dataset.json").write_text(json.dumps(description))
+    cohort = BundleCohort(dataset, tmp_path / "demo")
+    assert cohort.count_classes(cohort.labeled, tmp_path, tmp_path) == 3
+    assert cohort.ignored_value(cohort.labeled) == 3
+
+
+def described(root: Path, classes: Any) -> Path:
+    (root / "configs").mkdir(parents=True)
+    content = {"network_data_format": {"outputs": {"pred": {"num_channels": classes}}}}
+    (root / "configs" / "metadata.json").write_text(json.dumps(content))
+    return root
+
+
+def test_a_hosts_classes_are_those_of_its_weights_else_those_of_the_metadata(dataset: Path, tmp_path: Path) -> None:
+    cohort, labeled = BundleCohort(tmp_path / "demo", tmp_path / "demo"), host_items(dataset)
+    bundle = described(tmp_path / "bundle", 5)
+    assert cohort.count_classes(labeled, bundle, tmp_path / "models") == 5
+    assert cohort.count_classes(labeled, bundle, noted(tmp_path / "models", num_classes=3)) == 3
+    assert cohort.ignored_value(labeled) is None
+    assert not (tmp_path / "demo").exists()
+
+
+@pytest.mark.parametrize("classes", [None, "4", 1])
+def test_metadata_that_name_no_number_of_classes_are_an_error_with_the_cure(
+    dataset: Path, tmp_path: Path, classes: Any
+) -> None:
+    cohort = BundleCohort(tmp_path / "demo", tmp_path / "demo")
+    with pytest.raises(ValueError, match=r"metadata\.json: .* has no num_channels of 2 or more, .*set --num_classes"):
+        cohort.count_classes(host_items(dataset), described(tmp_path / "bundle", classes), tmp_path)
+
+
+def test_a_hosts_channels_are_those_of_its_first_image(tmp_path: Path) -> None:
+    cohort = BundleCohort(tmp_path / "demo", tmp_path / "demo")
+    nib.save(nib.Nifti1Image(np.ones((4, 4, 2, 3), np.uint8), np.eye(4)), tmp_path / "three.nii.gz")
+    images = (str(tmp_path / "three.nii.gz"), ["a_0000.nii.gz", "a_0001.nii.gz"], [f"{n}.dcm" for n in range(9)])
+    assert [cohort.count_channels([{"image": image}]) for image in images] == [3, 2, 1]
 
 
 @pytest.mark.parametrize("nothing", ["", None])
@@ -180,9 +235,9 @@ def test_a_dataset_trains_with_the_papers_settings_and_the_phantom_with_the_demo
 ) -> None:
     before = noted(tmp_path / "models", size=64, norm="instance", num_classes=4)  # an earlier training's: no matter
     cohort = BundleCohort(dataset, tmp_path / "demo")
-    assert cohort.settings(cohort.labeled, PAPER, DEMO, before) is PAPER
+    assert cohort.settings(cohort.labeled, PAPER, DEMO, before, 4) is PAPER
     cohort = BundleCohort(tmp_path / "demo", tmp_path / "demo")
-    assert cohort.settings(cohort.labeled, PAPER, DEMO, before) is DEMO
+    assert cohort.settings(cohort.labeled, PAPER, DEMO, before, 4) is DEMO
 
 
 @pytest.mark.parametrize(
@@ -191,6 +246,7 @@ def test_a_dataset_trains_with_the_papers_settings_and_the_phantom_with_the_demo
         (None, PAPER),
         ({"size": 224, "norm": "batch", "num_classes": 4}, PAPER),
         ({"size": 64, "norm": "instance", "num_classes": 4}, DEMO),
+        ({"size": 64, "norm": "instance", "num_classes": 4, "in_channels": 1}, DEMO),
     ],
 )
 def test_a_host_goes_on_with_the_settings_of_the_weights_that_are_there(
@@ -198,12 +254,17 @@ def test_a_host_goes_on_with_the_settings_of_the_weights_that_are_there(
 ) -> None:
     models = tmp_path / "models" if note is None else noted(tmp_path / "models", **note)
     cohort = BundleCohort(tmp_path / "demo", tmp_path / "demo")
-    assert cohort.settings(host_items(phantom), PAPER, DEMO, models) is chosen
+    assert cohort.settings(host_items(phantom), PAPER, DEMO, models, 4) is chosen
     assert not (tmp_path / "demo").exists()
 
 
 @pytest.mark.parametrize(
-    "note", [{"size": 96, "norm": "batch", "num_classes": 4}, {"size": 224, "norm": "batch", "num_classes": 2}]
+    "note",
+    [
+        {"size": 96, "norm": "batch", "num_classes": 4},
+        {"size": 224, "norm": "batch", "num_classes": 2},
+        {"size": 224, "norm": "batch", "num_classes": 4, "in_channels": 2},
+    ],
 )
 def test_a_host_is_refused_to_go_on_from_weights_of_other_settings(
     phantom: Path, tmp_path: Path, note: dict[str, Any]
@@ -211,7 +272,7 @@ def test_a_host_is_refused_to_go_on_from_weights_of_other_settings(
     cohort = BundleCohort(tmp_path / "demo", tmp_path / "demo")
     cure = r"model\.json: the weights .* goes on .*'size': 224, .*; write their values into train\.json"
     with pytest.raises(ValueError, match=cure):
-        cohort.settings(host_items(phantom), PAPER, DEMO, noted(tmp_path / "models", **note))
+        cohort.settings(host_items(phantom), PAPER, DEMO, noted(tmp_path / "models", **note), 4)
 
 
 def test_a_host_does_not_go_on_with_other_intensities_than_the_weights_know(phantom: Path, tmp_path: Path) -> None:
@@ -219,16 +280,16 @@ def test_a_host_does_not_go_on_with_other_intensities_than_the_weights_know(phan
     models = noted(tmp_path / "models", size=224, norm="batch", num_classes=4, intensity=window)
     cohort = BundleCohort(tmp_path / "demo", tmp_path / "demo")
     with pytest.raises(
-        ValueError, match=r'write their values into train\.json \("num_classes", "intensity", "paper"\)'
+        ValueError, match=r'write their values into train\.json \("num_classes", "in_channels", "intensity", "paper"\)'
     ):
-        cohort.settings(host_items(phantom), PAPER, DEMO, models, intensity={"mode": "minmax"})
-    found = cohort.settings(host_items(phantom), PAPER, DEMO, models, intensity=window)
+        cohort.settings(host_items(phantom), PAPER, DEMO, models, 4, intensity={"mode": "minmax"})
+    found = cohort.settings(host_items(phantom), PAPER, DEMO, models, 4, intensity=window)
     assert found == {**PAPER, "intensity": window}
 
 
 def test_what_mirrors_is_said_in_three_words(dataset: Path, tmp_path: Path) -> None:
     cohort = BundleCohort(dataset, tmp_path / "demo")
-    assert cohort.mirrors(cohort.labeled)
-    assert not cohort.mirrors(cohort.labeled, False)
+    assert cohort.mirrors(cohort.labeled, 4)
+    assert not cohort.mirrors(cohort.labeled, 4, False)
     with pytest.raises(ValueError, match="mirror must be \"auto\", true or false, got 'never'"):
-        cohort.mirrors(cohort.labeled, "never")
+        cohort.mirrors(cohort.labeled, 4, "never")

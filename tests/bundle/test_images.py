@@ -103,3 +103,34 @@ def test_a_folder_without_scans_is_an_error_that_names_it(tmp_path: Path) -> Non
         find_images(tmp_path / "notes.txt")
     with pytest.raises(ValueError, match=r"expected a folder of scans, or a scan, got ''; name one with --dataset_dir"):
         find_images("")
+
+
+def test_the_channels_of_a_case_are_one_scan(tmp_path: Path) -> None:
+    fill(tmp_path, "b_0001.nii.gz", "b_0000.nii.gz", "a.nii.gz")
+    both = [str(tmp_path / f"b_000{number}.nii.gz") for number in (0, 1)]
+    assert find_images(tmp_path, in_channels=2) == [
+        {"image": str(tmp_path / "a.nii.gz"), "name": "a"},  # its channels lie along a fourth axis
+        {"image": both, "name": "b"},
+    ]
+    assert find_images(tmp_path / "b_0000.nii.gz", in_channels=2) == [{"image": both, "name": "b"}]
+
+
+def test_with_one_channel_four_digits_are_part_of_a_name(tmp_path: Path) -> None:
+    fill(tmp_path, "b_0000.nii.gz", "b_0001.nii.gz")
+    assert [item["name"] for item in find_images(tmp_path)] == ["b_0000", "b_0001"]
+
+
+def test_a_case_to_segment_that_lacks_a_channel_is_named(tmp_path: Path) -> None:
+    fill(tmp_path, "a_0000.nii.gz", "a_0001.nii.gz", "b_0001.nii.gz")
+    with pytest.raises(ValueError, match=r"case 'b' lacks channel 0 \(of 2\): expected .*b_0000\.nii\.gz"):
+        find_images(tmp_path, in_channels=2)
+    with pytest.raises(ValueError, match=r"case 'a' lacks channel 2 \(of 3\)"):
+        find_images(tmp_path / "a_0000.nii.gz", in_channels=3)
+
+
+def test_a_channel_that_the_network_does_not_know_is_named(tmp_path: Path) -> None:
+    fill(tmp_path, "a_0000.nii.gz", "a_0001.nii.gz", "a_0002.nii.gz")
+    with pytest.raises(
+        ValueError, match=r"a_0002\.nii\.gz is channel 2 of 'a', but there are to be 2 channels: the netw"
+    ):
+        find_images(tmp_path, in_channels=2)

@@ -20,6 +20,13 @@ def test_weights_with_a_note_are_run_as_they_were_trained(tmp_path: Path) -> Non
     assert training_settings(tmp_path / "model.pt", **PAPER) == {"size": 96, "norm": "instance"}
 
 
+def test_a_note_that_names_no_channels_is_of_weights_for_one(tmp_path: Path) -> None:
+    (tmp_path / "model.json").write_text('{"size": 96, "norm": "instance"}')
+    assert training_settings(tmp_path / "model.pt", **PAPER, in_channels=1)["in_channels"] == 1
+    (tmp_path / "model.json").write_text('{"size": 96, "norm": "instance", "in_channels": 4}')
+    assert training_settings(tmp_path / "model.pt", **PAPER, in_channels=1)["in_channels"] == 4
+
+
 @pytest.mark.parametrize(
     ("note", "message"),
     [

@@ -164,7 +164,7 @@ def test_rounding_of_the_affine_is_forgiven_up_to_a_thousandth(dataset):
 
 def test_a_time_series_among_the_unlabeled_images_is_refused(dataset):
     dataset.training(1).write("imagesTr/u.nii.gz", np.zeros((6, 5, 4, 3), np.uint8))
-    with pytest.raises(ValueError, match=r"u\.nii\.gz has the shape \(6, 5, 4, 3\)"):
+    with pytest.raises(ValueError, match=r"u\.nii\.gz holds 3 channels or time points, but"):
         Cohort(dataset.root)
 
 
@@ -179,3 +179,90 @@ def test_regions_are_refused(dataset):
     dataset.training(1).json("dataset.json", {"labels": {"background": 0, "whole": [1, 2]}})
     with pytest.raises(ValueError, match="describes regions"):
         Cohort(dataset.root)
+
+
+CHANNELS = {"channel_names": {"0": "T2", "1": "ADC"}}
+
+
+def with_channels(dataset, *names):
+    """A dataset with two channels, each a file."""
+    dataset.describe(**CHANNELS)
+    for name in names:
+        for number in (0, 1):
+            dataset.image(f"{name}_000{number}")
+        dataset.label(name)
+    return dataset
+
+
+def test_a_case_of_several_channels_lists_their_files(dataset):
+    cohort = Cohort(with_channels(dataset, "a", "b").root)
+    root = str(dataset.root)
+    by_volume = {item["volume"]: item["image"] for item in cohort.labeled}
+    assert by_volume["b"] == [f"{root}/imagesTr/b_0000.nii.gz", f"{root}/imagesTr/b_0001.nii.gz"]
+    assert (cohort.channels, cohort.in_channels) == (("T2", "ADC"), 2)
+
+
+def test_one_channel_is_the_rule(dataset):
+    assert Cohort(dataset.training(1).root).in_channels == 1
+
+
+def test_channels_may_lie_along_the_fourth_axis(dataset):
+    dataset.describe(modality={"0": "T2", "1": "ADC"})
+    dataset.write("imagesTr/a.nii.gz", dataset.voxels((*dataset.shape, 2)))
+    dataset.label("a")
+    cohort = Cohort(dataset.root)
+    assert cohort.labeled[0]["image"] == f"{dataset.root}/imagesTr/a.nii.gz"
+    assert cohort.in_channels == 2
+
+
+@pytest.mark.parametrize(
+    ("description", "count", "message"),
+    [
+        (CHANNELS, 3, r"a\.nii\.gz holds 3 channels or time points, but dataset\.json names 2 \(T2, ADC\)"),
+        (CHANNELS, 1, r"a\.nii\.gz holds 1 channel or time points, but dataset\.json names 2 \(T2, ADC\)"),
+        (
+            {},
+            2,
+            r'a\.nii\.gz holds 2 channels .*, but dataset\.json names no channels: name them under "channel_names"',
+        ),
+    ],
+)
+def test_a_file_with_another_number_of_channels_is_named(dataset, description, count, message):
+    dataset.describe(**description)
+    dataset.write("imagesTr/a.nii.gz", dataset.voxels((*dataset.shape, count)))
+    dataset.label("a")
+    with pytest.raises(ValueError, match=message):
+        Cohort(dataset.root)
+
+
+@pytest.mark.parametrize("half", ["Tr", "Ts"])
+def test_a_case_that_lacks_a_channel_stops_the_training(dataset, half):
+    with_channels(dataset, "a").image("b_0001", half)
+    with pytest.raises(ValueError, match=rf"case 'b' lacks channel 0 \(T2\): expected .*images{half}/b_0000\.nii\.gz"):
+        Cohort(dataset.root)
+
+
+def test_channels_of_one_case_lie_on_one_grid(dataset):
+    with_channels(dataset, "a", "b")
+    dataset.write("imagesTr/b_0001.nii.gz", dataset.voxels(), np.diag([1.5, 1.5, 5.0, 1.0]))
+    message = r"b_0001\.nii\.gz lies on another grid than the first channel .*b_0000\.nii\.gz \(6 x 5 x 4 voxels of"
+    with pytest.raises(ValueError, match=message):
+        Cohort(dataset.root)
+
+
+def test_a_label_map_has_one_channel(dataset):
+    dataset.training(1).write("labelsTr/a00.nii.gz", np.ones((*dataset.shape, 2), np.uint8))
+    with pytest.raises(ValueError, match=r"a00\.nii\.gz holds 2 label maps along its fourth axis; expected one"):
+        Cohort(dataset.root)
+
+
+def test_the_ignored_value_is_no_class(dataset):
+    dataset.training(1).json("dataset.json", {"labels": {"background": 0, "liver": 1, "tumor": 2, "ignore": 3}})
+    cohort = Cohort(dataset.root)
+    assert (cohort.num_classes, cohort.ignored) == (3, 3)
+
+
+def test_a_fold_of_nnunet_is_chosen_by_its_number(dataset):
+    dataset.training(3).json("splits_final.json", [{"train": ["a00"], "val": ["a01"]}, {"train": ["a02"], "val": []}])
+    assert names(Cohort(dataset.root).labeled) == ["a00"]
+    assert names(Cohort(dataset.root, fold=1).labeled) == ["a02"]

@@ -55,7 +55,7 @@ def phantom_of(bundle: str | Path) -> str:
 
 
 def classes_of(bundle: str | Path) -> int:
-    return read_json(config(bundle, "train"))["num_classes"]
+    return read_json(config(bundle, "metadata"))["network_data_format"]["outputs"]["pred"]["num_channels"]
 
 
 def has_second_network(bundle: str | Path) -> bool:

@@ -19,7 +19,7 @@ def weigh(bundle: Path, num_classes: int, seed: int) -> None:
     inference, train = (
         json.loads((bundle / "configs" / f"{name}.json").read_text()) for name in ("inference", "train")
     )
-    settings = {**train["demo"], "num_classes": num_classes}
+    settings = {**train["demo"], "num_classes": num_classes, "in_channels": 1}
     note = {key: settings[key] for key in inference["trained"] if key in settings}
     parser = ConfigParser({**inference, "bundle_root": str(bundle), "uncertainty": True, "trained": note})
     for student in ("network_def", "second_network_def"):

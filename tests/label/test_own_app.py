@@ -137,7 +137,8 @@ def test_unlabeled_studies_train_are_scored_and_the_most_doubtful_one_comes_next
     assert server.log.count("going on from") == 2
     assert "step 3/3" in server.log
     assert all((models / file).read_bytes() != content for file, content in old.items())
-    assert json.loads((models / "model.json").read_text()) == {"size": 64, "norm": "instance", "num_classes": 2}
+    note = {"size": 64, "norm": "instance", "num_classes": 2, "in_channels": 1}
+    assert json.loads((models / "model.json").read_text()) == note
     assert not np.array_equal(server.segment("mcsc", names[1], tmp_path).dataobj, before.dataobj)
 
     rest = [name for name in names if name != chosen]

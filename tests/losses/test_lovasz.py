@@ -33,7 +33,7 @@ def extension(errors: list[float], foreground: set[int]) -> float:
     )
 
 
-def literal(probabilities: torch.Tensor, target: torch.Tensor, classes: str = "present", ignore: int = -100) -> float:
+def literal(probabilities: torch.Tensor, target: torch.Tensor, classes: str = "present", ignore: int = -1) -> float:
     count = probabilities.shape[1]
     rows = probabilities.movedim(1, -1).reshape(-1, count).tolist()
     voxels = [(row, y) for row, y in zip(rows, target.flatten().tolist(), strict=True) if y != ignore]
@@ -126,7 +126,7 @@ def test_a_class_can_be_the_ignored_one() -> None:
 def test_an_image_that_is_ignored_whole_does_not_count_as_an_image() -> None:
     probabilities, target = batch(2, 3, 4, 4)
     expected = lovasz_softmax(probabilities[:1], target[:1]).item()
-    target[1] = -100
+    target[1] = -1
     for classes in ("present", "all"):
         assert lovasz_softmax(probabilities, target, classes, per_image=True).item() == pytest.approx(expected)
 
@@ -134,7 +134,7 @@ def test_an_image_that_is_ignored_whole_does_not_count_as_an_image() -> None:
 def test_no_voxel_at_all_gives_zero_with_a_graph() -> None:
     probabilities, target = batch(1, 3, 4)
     probabilities.requires_grad_()
-    loss = lovasz_softmax(probabilities, torch.full_like(target, -100), "all")
+    loss = lovasz_softmax(probabilities, torch.full_like(target, -1), "all")
     loss.backward()
     assert loss.item() == 0
     assert torch.equal(probabilities.grad, torch.zeros_like(probabilities))

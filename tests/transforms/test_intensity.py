@@ -78,3 +78,18 @@ def test_hounsfield_units_scaled_by_their_own_range_are_warned_of(caplog: pytest
 def test_a_choice_that_means_nothing_is_refused(intensity: Any, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         ScaleIntensitiesd(intensity)
+
+
+@pytest.mark.parametrize(
+    "intensity",
+    [{"mode": "minmax"}, {"mode": "zscore"}, {"mode": "percentile"}, {"mode": "window", "low": 0, "high": 100}],
+)
+def test_each_channel_is_scaled_by_itself(intensity: dict[str, Any]) -> None:
+    generator = torch.Generator().manual_seed(0)
+    channels = [torch.rand(1, 5, 4, 3, generator=generator) * scale for scale in (1.0, 1000.0)]
+    affine = torch.diag(torch.tensor([-1.0, 2.0, 3.0, 1.0]))
+    scale = ScaleIntensitiesd(intensity)
+    both = scale({"image": MetaTensor(torch.cat(channels), affine=affine)})["image"]
+    alone = [scale({"image": MetaTensor(channel, affine=affine)})["image"] for channel in channels]
+    assert torch.equal(both.as_tensor(), torch.cat([channel.as_tensor() for channel in alone]))
+    assert torch.equal(both.affine.float(), affine)

@@ -11,6 +11,7 @@ import torch
 from monai.data import MetaTensor
 from monai.transforms import LoadImaged
 
+from fewlabel.labels import IGNORED
 from fewlabel.transforms import LoadCased
 
 AFFINE = np.array([[1.5, 0, 0, -20], [0, 1.25, 0, 7], [0, 0, 8, 3], [0, 0, 0, 1]])
@@ -89,3 +90,61 @@ def test_what_the_checks_refuse_is_refused_by_name(tmp_path: Path, image: str) -
     with pytest.raises(ValueError, match=r"mask\.nii\.gz: label values \[4\.0\] are not among the 4 classes"):
         LoadCased(4)({"image": image, "label": label})
     assert torch.all(LoadCased(5)({"image": image, "label": label})["label"] == 4)
+
+
+@pytest.fixture
+def channels(tmp_path: Path) -> list[str]:
+    array = np.random.default_rng(1).normal(size=(6, 5, 3, 2)).astype(np.float32)
+    nifti(tmp_path / "whole.nii.gz", array)
+    return [nifti(tmp_path / f"scan_000{number}.nii.gz", array[..., number]) for number in (0, 1)]
+
+
+def test_channels_are_the_same_from_a_list_of_files_and_from_the_fourth_axis(channels: list[str]) -> None:
+    load = LoadCased(in_channels=2)
+    one, several = load({"image": str(Path(channels[0]).with_name("whole.nii.gz"))}), load({"image": channels})
+    assert several["image"].shape == (2, 6, 5, 3)
+    assert torch.equal(one["image"].as_tensor(), several["image"].as_tensor())
+    assert np.allclose(several["image"].affine.numpy(), AFFINE)
+    assert np.array_equal(several["image"][1].numpy(), nib.load(channels[1]).get_fdata(dtype=np.float32))
+    assert several["image"].meta["filename_or_obj"] == channels[0]
+
+
+def test_a_host_gets_the_metadata_of_the_first_channel(channels: list[str]) -> None:
+    load = LoadCased(label_key=None, in_channels=2)
+    load._loader.image_only = False
+    case = load({"image": channels})
+    assert case["image"].shape == (2, 6, 5, 3)
+    assert case["image_meta_dict"]["filename_or_obj"] == channels[0]
+
+
+def test_channels_may_differ_in_format(tmp_path: Path, channels: list[str]) -> None:
+    SimpleITK.WriteImage(SimpleITK.ReadImage(channels[1]), str(tmp_path / "scan_0001.nrrd"))
+    mixed = LoadCased(in_channels=2)({"image": [channels[0], str(tmp_path / "scan_0001.nrrd")]})
+    assert torch.equal(mixed["image"].as_tensor(), LoadCased(in_channels=2)({"image": channels})["image"].as_tensor())
+
+
+@pytest.mark.parametrize(("number", "expected"), [(1, "one channel"), (3, "3 channels")])
+def test_another_number_of_channels_is_refused(channels: list[str], number: int, expected: str) -> None:
+    with pytest.raises(ValueError, match=rf"expected a volume of {expected}, found \(2, 6, 5, 3\)"):
+        LoadCased(in_channels=number)({"image": channels})
+
+
+def test_channels_on_two_grids_are_refused(tmp_path: Path, channels: list[str]) -> None:
+    nib.save(nib.Nifti1Image(np.ones((6, 5, 3), np.float32), AFFINE * 1.1), tmp_path / "other_0001.nii.gz")
+    with pytest.raises(ValueError, match=r"other_0001\.nii\.gz lies on another grid than .*scan_0000\.nii\.gz"):
+        LoadCased(in_channels=2)({"image": [channels[0], str(tmp_path / "other_0001.nii.gz")]})
+
+
+def test_ignored_voxels_have_a_value_of_their_own(tmp_path: Path, image: str) -> None:
+    label = np.arange(90).reshape(6, 5, 3) % 4
+    case = {"image": image, "label": nifti(tmp_path / "mask.nii.gz", label.astype(np.uint8))}
+    loaded = LoadCased(3, ignored=3)(case)["label"]
+    assert np.array_equal(loaded[0].numpy(), np.where(label == 3, IGNORED, label))
+    with pytest.raises(ValueError, match=r"label values \[3\.0\] are not among the 3 classes"):
+        LoadCased(3)(case)
+
+
+def test_the_value_of_ignored_voxels_means_nothing_in_a_file(tmp_path: Path, image: str) -> None:
+    label = nifti(tmp_path / "mask.nii.gz", np.full((6, 5, 3), IGNORED, np.int16))
+    with pytest.raises(ValueError, match=r"label values \[-1\.0\] are not among the 3 classes"):
+        LoadCased(3, ignored=3)({"image": image, "label": label})

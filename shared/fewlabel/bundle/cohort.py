@@ -9,8 +9,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from fewlabel.bundle.metadata import promised_classes
 from fewlabel.bundle.model_note import read_note
 from fewlabel.data import Cohort
+from fewlabel.data.files.formats import split_ending
+from fewlabel.data.files.volumes import image_files, read_header
 from fewlabel.data.phantoms.cohort import write_phantom
 from fewlabel.parsing import parse_bool
 from fewlabel.sides import sided_labels
@@ -31,15 +34,14 @@ class BundleCohort:
         dataset_dir: the dataset's folder, in the layout of :class:`fewlabel.data.Cohort`.
         demo_dir: where the phantom lies; the demo runs when ``dataset_dir`` is this folder.
         labeled_cases: use the labels of the first so many cases only; None for all (the demo's are three).
-        num_classes: classes that the network is built for, the background included.
         seed: for cohorts without a published split.
         demo_labeled_cases: labeled cases of the demo.
         phantom: what the demo draws, see :func:`fewlabel.data.phantoms.cohort.write_phantom`.
+        fold: of nnU-Net's ``splits_final.json``, see :class:`fewlabel.data.Cohort`.
 
     Raises:
         FileNotFoundError: the dataset is not there.
-        ValueError: the dataset has another number of classes than the network, or one of the faults that
-            :class:`fewlabel.data.Cohort` finds.
+        ValueError: the dataset has one of the faults that :class:`fewlabel.data.Cohort` finds.
     """
 
     def __init__(
@@ -47,15 +49,15 @@ class BundleCohort:
         dataset_dir: str | os.PathLike[str],
         demo_dir: str | os.PathLike[str],
         labeled_cases: int | None = None,
-        num_classes: int = 4,
         seed: int = 0,
         demo_labeled_cases: int = 3,
         phantom: str = "cardiac",
+        fold: int | None = None,
     ) -> None:
         if not dataset_dir:
             raise ValueError("dataset_dir is empty; name the dataset's folder, or leave it out to run the demo")
         self.dataset_dir, self.demo_dir = Path(dataset_dir).resolve(), Path(demo_dir).resolve()
-        self.labeled_cases, self.num_classes, self.seed = labeled_cases, num_classes, seed
+        self.labeled_cases, self.seed, self.fold = labeled_cases, seed, fold
         self.demo_labeled_cases, self.phantom = demo_labeled_cases, phantom
 
     @property
@@ -70,13 +72,7 @@ class BundleCohort:
         if self.is_demo:
             write_phantom(self.demo_dir, self.phantom)
             labeled_cases = self.demo_labeled_cases if labeled_cases is None else labeled_cases
-        cohort = Cohort(self.dataset_dir, labeled_cases, self.seed)
-        if cohort.num_classes != self.num_classes:
-            raise ValueError(
-                f"{self.dataset_dir}: dataset.json names {cohort.num_classes} classes with the background "
-                f"({', '.join(cohort.labels.values())}), but the network is built for {self.num_classes}: "
-                f"set --num_classes {cohort.num_classes}"
-            )
+        cohort = Cohort(self.dataset_dir, labeled_cases, self.seed, self.fold)
         for note in cohort.notes:
             _log.warning("%s: %s", self.dataset_dir, note)
         _log.info(
@@ -85,6 +81,54 @@ class BundleCohort:
             *(len(items) for items in (cohort.labeled, cohort.unlabeled, cohort.validation, cohort.test)),
         )
         return cohort
+
+    def count_classes(
+        self, labeled: Items, bundle_root: str | os.PathLike[str], ckpt_dir: str | os.PathLike[str]
+    ) -> int:
+        """Return the number of classes, with the background, of these labeled items.
+
+        The dataset's are named in ``dataset.json``. A host brings items without names: then it is the number of the
+        weights in ``ckpt_dir``, from which its training goes on, else that of the bundle's ``metadata.json``, whose
+        names the host shows.
+
+        Raises:
+            ValueError: the metadata are asked, and do not tell it.
+        """
+        if self._are_own(labeled):
+            return self.cohort.num_classes
+        note = Path(ckpt_dir) / "model.json"
+        noted = read_note(note).get("num_classes") if note.is_file() else None
+        return noted if isinstance(noted, int) else promised_classes(bundle_root)
+
+    def count_channels(self, labeled: Items) -> int:
+        """Return the number of channels of these items' images: of a host's items the first one's.
+
+        Raises:
+            FileNotFoundError: that image does not exist.
+            ValueError: it can't be read.
+        """
+        if self._are_own(labeled):
+            return self.cohort.in_channels
+        files = image_files(labeled[0]["image"])
+        if any(split_ending(file.name) is None for file in files):
+            return 1  # a DICOM series
+        return len(files) if len(files) > 1 else read_header(files[0]).channels
+
+    def _check_counts(self, num_classes: int, in_channels: int) -> None:
+        """Refuse a number that was set by hand and is not the dataset's."""
+        names = {"num_classes": [*self.cohort.labels.values()], "in_channels": [*self.cohort.channels]}
+        what = {"num_classes": "classes with the background", "in_channels": "channels"}
+        for key, wanted in (("num_classes", num_classes), ("in_channels", in_channels)):
+            if wanted != len(names[key]):
+                found = f"{len(names[key])} {what[key]} ({', '.join(names[key])})"
+                raise ValueError(
+                    f"{self.dataset_dir}: the data set has {found}, but the network is built for {wanted}: set "
+                    f"--{key} {len(names[key])}, or leave it out"
+                )
+
+    def ignored_value(self, labeled: Items) -> int | None:
+        """Return the label value of voxels that nobody annotated: the dataset's for its own items, none for others."""
+        return self.cohort.ignored if self._are_own(labeled) else None
 
     @property
     def labeled(self) -> Items:
@@ -121,6 +165,8 @@ class BundleCohort:
         paper: Mapping[str, Any],
         demo: Mapping[str, Any],
         ckpt_dir: str | os.PathLike[str],
+        num_classes: int,
+        in_channels: int = 1,
         **others: Any,
     ) -> Mapping[str, Any]:
         """Return the settings to train with: the paper's for a dataset, the demo's for the phantom.
@@ -133,20 +179,25 @@ class BundleCohort:
             paper: the paper's settings.
             demo: the demo's.
             ckpt_dir: folder of the weights.
+            num_classes: what the network tells apart, the background included.
+            in_channels: what it sees of a voxel.
             others: settings that both have in common, by name; they are returned with the rest.
 
         Raises:
-            ValueError: a host goes on from weights that were trained with neither.
+            ValueError: a host goes on from weights that were trained with neither, or the dataset has other numbers of
+                classes or channels than the network.
         """
+        if self._are_own(labeled):
+            self._check_counts(num_classes, in_channels)
         if others:
             paper, demo = {**paper, **others}, {**demo, **others}
         if self.uses_demo(labeled):
             return demo
         note = Path(ckpt_dir) / "model.json"
-        if not note.is_file() or not labeled or all(self._below(item, self.dataset_dir) for item in labeled):
+        if not note.is_file() or self._are_own(labeled):
             return paper
-        trained = read_note(note)
-        now = {"num_classes": self.num_classes}
+        trained = {"in_channels": 1, **read_note(note)}
+        now = {"num_classes": num_classes, "in_channels": in_channels}
         for settings in (paper, demo):
             if all({**settings, **now}.get(key) == value for key, value in trained.items()):
                 if settings is demo:
@@ -160,11 +211,12 @@ class BundleCohort:
             "afresh"
         )
 
-    def mirrors(self, labeled: Items, mirror: bool | str = "auto") -> bool:
+    def mirrors(self, labeled: Items, num_classes: int, mirror: bool | str = "auto") -> bool:
         """Return whether augmentation may mirror images, which exchanges left and right.
 
         Args:
             labeled: the labeled items in use.
+            num_classes: their number of classes, the background included.
             mirror: "auto" for unless a label names a side of the body, see :func:`fewlabel.sides.sided_labels`; true or
                 false.
 
@@ -175,7 +227,7 @@ class BundleCohort:
             return parse_bool(mirror)
         if mirror != "auto":
             raise ValueError(f'mirror must be "auto", true or false, got {mirror!r}')
-        sided = sided_labels(self.names(labeled).values())
+        sided = sided_labels(self.names(labeled, num_classes).values())
         if sided:
             _log.warning(
                 "%s name sides of the body: images are not mirrored, which would swap left and right; --mirror true "
@@ -186,20 +238,23 @@ class BundleCohort:
 
     def unlabeled_beside(self, labeled: Items) -> Items:
         """Return the cohort's unlabeled items if the labeled ones are the cohort's, none otherwise."""
-        if not labeled or not all(self._below(item, self.dataset_dir) for item in labeled):
+        if not labeled or not self._are_own(labeled):
             _log.info("the labeled cases are not those of %s: training without its unlabeled ones", self.dataset_dir)
             return []
-        taken = {Path(str(item["image"])).resolve() for item in labeled}
-        return [item for item in self.cohort.unlabeled if Path(item["image"]).resolve() not in taken]
+        taken = {image_files(item["image"])[0].resolve() for item in labeled}
+        return [item for item in self.cohort.unlabeled if image_files(item["image"])[0].resolve() not in taken]
 
-    def names(self, items: Items) -> dict[int, str]:
+    def names(self, items: Items, num_classes: int) -> dict[int, str]:
         """Return the class names by value: the dataset's for its own items, numbers for any other."""
-        if items and all(self._below(item, self.dataset_dir) for item in items):
+        if self._are_own(items):
             return self.cohort.labels
-        return {0: "background", **{value: f"class {value}" for value in range(1, self.num_classes)}}
+        return {0: "background", **{value: f"class {value}" for value in range(1, num_classes)}}
+
+    def _are_own(self, items: Items) -> bool:
+        return all(self._below(item, self.dataset_dir) for item in items)
 
     @staticmethod
     def _below(item: Mapping[str, Any], folder: Path) -> bool:
         # by name or by where it really lies: many datasets are folders of links
-        image = Path(os.path.abspath(str(item["image"])))
+        image = Path(os.path.abspath(image_files(item["image"])[0]))
         return image.is_relative_to(folder) or image.resolve().is_relative_to(folder)

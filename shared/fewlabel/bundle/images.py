@@ -9,23 +9,33 @@ from typing import Any
 
 from fewlabel.data.files.dicom import Series, find_series, looks_like_dicom
 from fewlabel.data.files.formats import ENDINGS, split_ending
+from fewlabel.data.layout.channels import (
+    Channels,
+    channel_files,
+    channel_problems,
+    group_channels,
+    split_channel,
+)
 
 
-def find_images(folder: str | os.PathLike[str]) -> list[dict[str, Any]]:
+def find_images(folder: str | os.PathLike[str], in_channels: int = 1) -> list[dict[str, Any]]:
     """Return ``{"image": path or files, "name": name}`` for every scan in a folder, in order of names.
 
     A dataset in the layout of :class:`fewlabel.data.Cohort` gives the scans of its ``imagesTs``. Of any other folder,
     the scans that lie in it directly are taken, and the DICOM series in it and in the folders below it. ``image`` is
     what :class:`fewlabel.transforms.LoadCased` loads: a file, the folder of a series, or the list of its files where a
     folder holds several. ``name`` is the file's without its ending, or the path of the series' folder, joined by
-    underscores, with the series' number where a folder holds several.
+    underscores, with the series' number where a folder holds several. Of several channels that are files of their own,
+    ``case_0000``, ``case_0001``, ..., ``image`` is the list and ``name`` the case's.
 
     Args:
-        folder: the folder, or a single file.
+        folder: the folder, or a single file, of several channels that of the first.
+        in_channels: how many channels the network takes. With one, four digits at the end of a name are part of it.
 
     Raises:
         FileNotFoundError: no such folder.
-        ValueError: there is no scan, or two have the same name, so that one segmentation would replace the other.
+        ValueError: there is no scan, a case lacks a channel, or two scans have the same name, so that one segmentation
+            would replace the other.
         ImportError: there are DICOM files, and SimpleITK is not installed.
     """
     root = Path(folder)
@@ -34,10 +44,13 @@ def find_images(folder: str | os.PathLike[str]) -> list[dict[str, Any]]:
     if not root.exists():
         raise FileNotFoundError(f"{root}: no such folder; name the folder of the scans with --dataset_dir")
     if root.is_file():
-        return [_single(root)]
+        return [_single(root, in_channels)]
     place = root / "imagesTs" if (root / "imagesTs").is_dir() else root
-    files = (path for path in place.iterdir() if path.is_file())
-    found = [{"image": str(path), "name": stem[0]} for path in files if (stem := split_ending(path.name)) is not None]
+    files = sorted(path for path in place.iterdir() if path.is_file() and split_ending(path.name) is not None)
+    if in_channels > 1:
+        found = [_case(name, channels, in_channels) for name, channels in group_channels(files, several=True).items()]
+    else:
+        found = [_single(path, 1) for path in files]
     found += _series_items(find_series(place), place)
     if not found:
         raise ValueError(
@@ -47,14 +60,25 @@ def find_images(folder: str | os.PathLike[str]) -> list[dict[str, Any]]:
     return _distinct(sorted(found, key=lambda item: (str(item["name"]), str(item["image"]))))
 
 
-def _single(file: Path) -> dict[str, Any]:
+def _single(file: Path, in_channels: int) -> dict[str, Any]:
     stem = split_ending(file.name)
+    if in_channels > 1 and stem is not None and (numbered := split_channel(stem[0])):
+        return _case(numbered[0], channel_files(file) or {numbered[1]: [file]}, in_channels)
     if stem is None and not looks_like_dicom(file):
         raise ValueError(
             f"{file}: no scan; expected a file that ends in {', '.join(ENDINGS)}, or a DICOM file; name a scan or a "
             "folder of scans with --dataset_dir"
         )
     return {"image": str(file), "name": stem[0] if stem is not None else file.stem}
+
+
+def _case(name: str, channels: Channels, in_channels: int) -> dict[str, Any]:
+    """The item of a case; a single file without a channel's number may hold all of them, which loading will tell."""
+    cure = "the network was trained on fewer; remove it"
+    for problem in channel_problems(name, channels, [f"of {in_channels}"] * in_channels, cure):
+        raise ValueError(problem)
+    files = [str(channels[number][0]) for number in sorted(channels)]
+    return {"image": files if len(files) > 1 else files[0], "name": name}
 
 
 def _series_items(found: list[Series], root: Path) -> list[dict[str, Any]]:

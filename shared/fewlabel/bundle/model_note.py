@@ -13,8 +13,18 @@ from fewlabel.orientation import check_slice_axis
 
 _CURE = "; copy the note that belongs to these weights, or delete it if they were trained with the paper's settings"
 
+
+def _check_channels(value: Any) -> None:
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        raise ValueError(f"in_channels must be a number of channels, 1 or more, got {value!r}")
+
+
 # settings that notes written by earlier versions don't have, and what makes sure of their values
-_ADDED: dict[str, Callable[[Any], Any]] = {"intensity": check_intensity, "slice_axis": check_slice_axis}
+_ADDED: dict[str, Callable[[Any], Any]] = {
+    "intensity": check_intensity,
+    "slice_axis": check_slice_axis,
+    "in_channels": _check_channels,
+}
 
 
 def training_settings(checkpoint: str | os.PathLike[str], **paper: Any) -> dict[str, Any]:
@@ -22,7 +32,7 @@ def training_settings(checkpoint: str | os.PathLike[str], **paper: Any) -> dict[
 
     :class:`fewlabel.handlers.ModelSaver` notes them in ``model.json`` beside ``model.pt``: a network trained on slices
     of 96 pixels is to see slices of 96 pixels. Weights without such a note were trained with the paper's settings, and
-    so were those whose note is older than ``intensity`` and ``slice_axis``, as far as these two go.
+    so were those whose note is older than ``intensity``, ``slice_axis`` and ``in_channels``, as far as these go.
 
     Args:
         checkpoint: file of weights.

@@ -20,11 +20,16 @@ class Cohort:
         root: the folder with `imagesTr`, `labelsTr` and `dataset.json`.
         labeled_cases: train with the first so many labeled cases; the others join the unlabeled ones. None takes all.
         seed: orders the labeled cases when `splits.json` does not.
+        fold: of nnU-Net's `splits_final.json`, which decides where there is no `splits.json`; the first by default.
 
     Attributes:
-        labeled, unlabeled, validation, test: lists of `{"image", "label" (absent when unlabeled), "case", "volume"}`.
+        labeled, unlabeled, validation, test: lists of `{"image", "label" (absent when unlabeled), "case", "volume"}`,
+            where "image" is a file, or the list of the files of the channels.
         labels: label names by value; 0 is the background.
         num_classes: with the background.
+        ignored: the label value of voxels that nobody annotated, nnU-Net's "ignore" label; None if there is none.
+        channels: names of the channels of an image.
+        in_channels: their number.
         notes: what was decided by rule, for instance which cases validate.
 
     Raises:
@@ -33,11 +38,16 @@ class Cohort:
 
     """
 
-    def __init__(self, root: str | os.PathLike[str], labeled_cases: int | None = None, seed: int = 0) -> None:
-        found = inspect_dataset(root, labeled_cases, seed)
+    def __init__(
+        self, root: str | os.PathLike[str], labeled_cases: int | None = None, seed: int = 0, fold: int | None = None
+    ) -> None:
+        found = inspect_dataset(root, labeled_cases, seed, fold)
         raise_errors(found.root, found.problems)
         self.root = found.root
         self.labels = found.labels
         self.num_classes = len(found.labels)
+        self.ignored = found.ignored
+        self.channels = found.channels
+        self.in_channels = len(found.channels)
         self.labeled, self.unlabeled, self.validation, self.test = (found.items[split] for split in SPLITS)
         self.notes = [problem.message for problem in found.problems]

@@ -19,6 +19,7 @@ from torch import nn
 
 from fewlabel.atomic import atomic_write
 from fewlabel.data import read_volume
+from fewlabel.data.files.volumes import read_channels, read_header
 from fewlabel.handlers.case_scores import CaseScores
 from fewlabel.handlers.history import read_history
 from fewlabel.handlers.model_saver import load_network
@@ -135,11 +136,13 @@ class CheckpointEvaluator:
         ]
 
     def _view(self, volume: str, rank: Any, dice: float, files: Mapping[str, Path]) -> CaseView:
-        image, affine = read_volume(files["image"])
+        image, affine = read_channels(files["image"])[0], read_header(files["image"]).affine
         # shown as the network sees them, cut along the same axis
         order = find_reorientation(affine, image.shape, getattr(self.evaluator.inferer, "slice_axis", "auto"))
         spacing = voxel_sizes(order.affine(affine, image.shape))
         arrays = {"image": image, **{key: read_volume(files[key])[0] for key in ("prediction", "label")}}
+        # what nobody annotated is no class
+        arrays["label"] = np.where(np.isin(arrays["label"], list(self.labels)), arrays["label"], 0)
         shown = {key: order.apply_to_array(array) for key, array in arrays.items()}
         return CaseView(
             volume=volume,

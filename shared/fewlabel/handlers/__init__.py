@@ -1,6 +1,7 @@
 """What happens around the training steps, as Ignite handlers."""
 
 from fewlabel.handlers.collapse import CollapseAlarm
+from fewlabel.handlers.counted import counted_pairs
 from fewlabel.handlers.history import JsonlLogger, read_history
 from fewlabel.handlers.model_saver import ModelSaver, is_better, load_network
 from fewlabel.handlers.processes import is_main_process
@@ -14,6 +15,7 @@ __all__ = [
     "ModelSaver",
     "Progress",
     "TrainingState",
+    "counted_pairs",
     "is_better",
     "is_main_process",
     "load_network",

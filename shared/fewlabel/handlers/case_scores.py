@@ -13,6 +13,7 @@ from nibabel.affines import voxel_sizes
 from numpy.typing import NDArray
 
 from fewlabel.data.files.formats import split_ending
+from fewlabel.handlers.counted import counted_voxels
 from fewlabel.handlers.scan_grid import own_affine, own_header, write_nifti
 from fewlabel.metrics import case_scores
 
@@ -52,7 +53,9 @@ class CaseScores:
         source = Path(str(image.meta["filename_or_obj"]))
         volume = str(item.get("volume", (split_ending(source.name) or (source.stem, ""))[0]))
         affine = own_affine(image)
-        for row in case_scores(prediction, reference, self.labels, voxel_sizes(affine)):
+        # a voxel that nobody annotated is background in both; the segmentation that is kept has its class there
+        scored = np.where(counted_voxels(case["label"])[0].cpu().numpy(), prediction, 0)
+        for row in case_scores(scored, reference, self.labels, voxel_sizes(affine)):
             self.rows.append({"checkpoint": self.checkpoint, "case": item.get("case", volume), "volume": volume, **row})
         file = self.prediction_dir / f"{volume}.nii.gz"
         write_nifti(file, prediction, affine, own_header(image))

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from ignite.engine import Engine, Events
 
+from fewlabel.handlers.counted import counted_voxels
 from fewlabel.handlers.processes import is_distributed, is_main_process
 
 _log = logging.getLogger(__name__)
@@ -61,8 +62,11 @@ class CollapseAlarm:
         if counts is None:
             return
         for case in engine.state.output:
-            for row, key in enumerate((self.prediction_key, self.label_key)):
-                counts[row] += _voxels(case[key], counts.shape[1])
+            predicted, reference = case[self.prediction_key], case[self.label_key]
+            if len(reference) > 1 and len(predicted) > 1:
+                predicted = predicted * counted_voxels(reference)
+            counts[0] += _voxels(predicted, counts.shape[1])
+            counts[1] += _voxels(reference, counts.shape[1])
 
     def __call__(self, engine: Engine) -> None:
         """Judge the round that was completed."""

@@ -3,6 +3,7 @@
 from fewlabel.losses.anchored import AnchoredContrastiveLoss, anchored_contrastive
 from fewlabel.losses.contrastive import BalancedContrastiveLoss, balanced_contrastive
 from fewlabel.losses.cross_teaching import CrossTeachingLoss
+from fewlabel.losses.ignored import CountedLoss, without_ignored
 from fewlabel.losses.local import LocalContrastiveLoss, local_contrastive
 from fewlabel.losses.lovasz import LovaszSoftmaxLoss, lovasz_softmax
 from fewlabel.losses.mutual import mutual_consistency, sharpen
@@ -16,6 +17,7 @@ from fewlabel.losses.weighted import weighted_cross_entropy, weighted_dice
 __all__ = [
     "AnchoredContrastiveLoss",
     "BalancedContrastiveLoss",
+    "CountedLoss",
     "CrossTeachingLoss",
     "LocalContrastiveLoss",
     "LovaszSoftmaxLoss",
@@ -39,4 +41,5 @@ __all__ = [
     "vision_text_consistency",
     "weighted_cross_entropy",
     "weighted_dice",
+    "without_ignored",
 ]

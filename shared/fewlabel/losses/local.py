@@ -5,10 +5,13 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from fewlabel.labels import IGNORED
 from fewlabel.losses.similarity import check_temperature
 
 
-def local_contrastive(features: Tensor, labels: Tensor, temperature: float = 0.1) -> Tensor:
+def local_contrastive(
+    features: Tensor, labels: Tensor, temperature: float = 0.1, ignore_index: int = IGNORED
+) -> Tensor:
     r"""Supervised contrastive loss of the foreground pixels of each group; the background is repelled, no anchor.
 
     .. math::
@@ -23,6 +26,7 @@ def local_contrastive(features: Tensor, labels: Tensor, temperature: float = 0.1
         features: ``(g, n, d)``, meant to have unit length; half precisions are computed in float32.
         labels: integers ``(g, n)``, 0 for the background.
         temperature: :math:`\tau`.
+        ignore_index: pixels of this label are no anchors and are in no sum.
 
     Returns:
         A scalar; 0 with a graph where no anchor has a positive.
@@ -45,8 +49,13 @@ def local_contrastive(features: Tensor, labels: Tensor, temperature: float = 0.1
         wide = features.to(torch.promote_types(features.dtype, torch.float32))
         similar = wide @ wide.mT / temperature
         itself = torch.eye(similar.shape[1], dtype=torch.bool, device=similar.device)
-        log_shares = similar - similar.masked_fill(itself, -torch.inf).logsumexp(dim=2, keepdim=True)
-        positive = (labels[:, :, None] == labels[:, None]) & ~itself & (labels > 0)[:, :, None]
+        kept = labels != ignore_index
+        hidden = itself | ~kept[:, None]
+        # a pixel that sees no other is no anchor, but its row must not spoil the gradient
+        hidden = hidden & ~hidden.all(dim=2, keepdim=True)
+        log_shares = similar - similar.masked_fill(hidden, -torch.inf).logsumexp(dim=2, keepdim=True)
+        anchor = (labels > 0) & kept
+        positive = (labels[:, :, None] == labels[:, None]) & ~itself & anchor[:, :, None]
         counts = positive.sum(dim=2)
         losses = -torch.where(positive, log_shares, 0.0).sum(dim=2) / counts.clamp(min=1)
         return losses.sum() / (counts > 0).sum().clamp(min=1)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from fewlabel.labels import IGNORED
 from fewlabel.losses.label_map import label_map
 
 
@@ -33,7 +34,11 @@ def lovasz_weights(foreground: Tensor, dtype: torch.dtype = torch.float32) -> Te
 
 
 def lovasz_softmax(
-    probabilities: Tensor, target: Tensor, classes: str = "present", per_image: bool = False, ignore_index: int = -100
+    probabilities: Tensor,
+    target: Tensor,
+    classes: str = "present",
+    per_image: bool = False,
+    ignore_index: int = IGNORED,
 ) -> Tensor:
     r"""Lovász extension of the Jaccard loss, averaged over classes.
 
@@ -105,7 +110,7 @@ class LovaszSoftmaxLoss(nn.Module):
 
     """
 
-    def __init__(self, classes: str = "present", per_image: bool = False, ignore_index: int = -100) -> None:
+    def __init__(self, classes: str = "present", per_image: bool = False, ignore_index: int = IGNORED) -> None:
         super().__init__()
         self.classes = classes
         self.per_image = per_image

@@ -8,11 +8,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from fewlabel.labels import IGNORED
 from fewlabel.losses.label_map import label_map
 
 
 def ohem_cross_entropy(
-    logits: Tensor, target: Tensor, threshold: float = 0.5, min_kept: float = 1 / 16, ignore_index: int = -100
+    logits: Tensor, target: Tensor, threshold: float = 0.5, min_kept: float = 1 / 16, ignore_index: int = IGNORED
 ) -> Tensor:
     r"""Mean cross-entropy of the voxels whose own class has a probability below the threshold.
 
@@ -67,7 +68,7 @@ class OhemCrossEntropyLoss(nn.Module):
 
     """
 
-    def __init__(self, threshold: float = 0.5, min_kept: float = 1 / 16, ignore_index: int = -100) -> None:
+    def __init__(self, threshold: float = 0.5, min_kept: float = 1 / 16, ignore_index: int = IGNORED) -> None:
         super().__init__()
         self.threshold = threshold
         self.min_kept = min_kept

@@ -3,24 +3,29 @@
 from __future__ import annotations
 
 from monai.losses import DiceCELoss, DiceLoss
-from torch import Tensor
+from torch import Tensor, nn
+
+from fewlabel.losses.ignored import CountedLoss
 
 
-def supervised_loss() -> DiceCELoss:
+def supervised_loss() -> CountedLoss:
     """Return half cross-entropy, half Dice loss: the supervised loss of all SSL4MIS-based methods.
 
     Dice is taken per class over the whole batch with squared denominators and averaged over all classes,
-    the background included; logits (B, K, *spatial) against labels (B, 1, *spatial).
+    the background included; logits (B, K, *spatial) against labels (B, 1, *spatial). Voxels that nobody annotated,
+    :data:`fewlabel.labels.IGNORED`, do not count.
     """
-    return DiceCELoss(
-        to_onehot_y=True,
-        softmax=True,
-        squared_pred=True,
-        batch=True,
-        smooth_nr=1e-5,
-        smooth_dr=1e-5,
-        lambda_dice=0.5,
-        lambda_ce=0.5,
+    return CountedLoss(
+        DiceCELoss(
+            to_onehot_y=True,
+            softmax=True,
+            squared_pred=True,
+            batch=True,
+            smooth_nr=1e-5,
+            smooth_dr=1e-5,
+            lambda_dice=0.5,
+            lambda_ce=0.5,
+        )
     )
 
 
@@ -29,13 +34,15 @@ def pseudo_label_loss() -> DiceLoss:
     return DiceLoss(to_onehot_y=True, softmax=True, squared_pred=True, batch=True, smooth_nr=1e-5, smooth_dr=1e-5)
 
 
-def foreground_dice_loss(one_hot_labels: bool = False) -> DiceLoss:
+def foreground_dice_loss(one_hot_labels: bool = False) -> nn.Module:
     """Return the Dice loss of the foreground with plain denominators, as the V-Net studies of left atria have it.
+
+    Of class indices, voxels that nobody annotated, :data:`fewlabel.labels.IGNORED`, do not count.
 
     Args:
         one_hot_labels: whether the labels are probabilities (B, K, *spatial) already, not class indices.
     """
-    return DiceLoss(
+    loss = DiceLoss(
         include_background=False,
         to_onehot_y=not one_hot_labels,
         softmax=True,
@@ -43,6 +50,7 @@ def foreground_dice_loss(one_hot_labels: bool = False) -> DiceLoss:
         smooth_nr=1e-8,
         smooth_dr=1e-8,
     )
+    return loss if one_hot_labels else CountedLoss(loss)
 
 
 def hard_labels(logits: Tensor) -> Tensor:

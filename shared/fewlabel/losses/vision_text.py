@@ -6,9 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from fewlabel.labels import IGNORED
 from fewlabel.losses.label_map import label_map
-
-IGNORED = -1
 
 
 def vision_text_consistency(features: Tensor, labels: Tensor, text: Tensor) -> Tensor:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch.nn.functional as F
 from torch import Tensor
 
+from fewlabel.labels import IGNORED
+
 
 def weighted_cross_entropy(logits: Tensor, labels: Tensor, weights: Tensor | None = None) -> Tensor:
     r"""Mean over all voxels of the weighted cross-entropy.
@@ -16,7 +18,7 @@ def weighted_cross_entropy(logits: Tensor, labels: Tensor, weights: Tensor | Non
 
     Args:
         logits: (B, K, *spatial).
-        labels: class indices (B, 1, *spatial).
+        labels: class indices (B, 1, *spatial); :data:`fewlabel.labels.IGNORED` weighs 0.
         weights: (B, 1, *spatial), 0 for voxels that do not count; None weighs all alike.
 
     Returns:
@@ -33,6 +35,7 @@ def weighted_cross_entropy(logits: Tensor, labels: Tensor, weights: Tensor | Non
     0.1733
     """
     _check(logits, labels, weights)
+    labels, weights = counted_weights(labels, weights)
     per_voxel = F.cross_entropy(logits, labels[:, 0].long(), reduction="none")
     return per_voxel.mean() if weights is None else (per_voxel * weights[:, 0]).mean()
 
@@ -48,7 +51,7 @@ def weighted_dice(
 
     Args:
         logits: (B, K, *spatial).
-        labels: class indices (B, 1, *spatial).
+        labels: class indices (B, 1, *spatial); :data:`fewlabel.labels.IGNORED` weighs 0.
         weights: (B, 1, *spatial), 0 for voxels that do not count; None weighs all alike.
         smooth: s; a class that neither side shows has Dice 1.
         squared: square the probabilities in the denominator, as the SSL4MIS studies do.
@@ -60,6 +63,7 @@ def weighted_dice(
         ValueError: the shapes do not fit.
     """
     _check(logits, labels, weights)
+    labels, weights = counted_weights(labels, weights)
     probabilities = logits.softmax(dim=1)
     truth = F.one_hot(labels[:, 0].long(), logits.shape[1]).movedim(-1, 1).to(probabilities.dtype)
     weight = logits.new_ones(()) if weights is None else weights
@@ -68,6 +72,19 @@ def weighted_dice(
     sizes = probabilities**2 + truth if squared else probabilities + truth
     dice = (2 * both + smooth) / ((weight * sizes).sum(dim=over) + smooth)
     return 1 - dice.mean()
+
+
+def counted_weights(labels: Tensor, weights: Tensor | None = None) -> tuple[Tensor, Tensor | None]:
+    """Weigh voxels that nobody annotated 0, and give them some class.
+
+    Args:
+        labels: class indices (B, 1, *spatial), or :data:`fewlabel.labels.IGNORED`.
+        weights: (B, 1, *spatial); None weighs all alike.
+    """
+    counted = labels != IGNORED
+    if bool(counted.all()):
+        return labels, weights
+    return labels.clamp(min=0), counted.float() if weights is None else weights * counted
 
 
 def _check(logits: Tensor, labels: Tensor, weights: Tensor | None) -> None:

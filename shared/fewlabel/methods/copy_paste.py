@@ -7,6 +7,7 @@ from monai.transforms import KeepLargestConnectedComponent
 from torch import Tensor, nn
 
 from fewlabel.losses import hard_labels, weighted_cross_entropy, weighted_dice
+from fewlabel.losses.weighted import counted_weights
 from fewlabel.methods.base import Batch, Method, labeled_part, unlabeled_images
 from fewlabel.mixing import Mixture, copy_paste
 from fewlabel.networks import Averaged
@@ -131,5 +132,7 @@ class BidirectionalCopyPaste(Method):
 
 def _region_loss(logits: Tensor, labels: Tensor, weights: Tensor) -> Tensor:
     """Half cross-entropy, half Dice, over the voxels of a region with weights 1, elsewhere 0."""
+    labels, counted = counted_weights(labels, weights)
+    weights = weights if counted is None else counted
     inside = weights.mean().clamp(min=1 / weights[0].numel())
     return 0.5 * weighted_cross_entropy(logits, labels, weights) / inside + 0.5 * weighted_dice(logits, labels, weights)

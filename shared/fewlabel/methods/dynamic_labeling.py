@@ -8,8 +8,8 @@ from typing import Protocol, cast, runtime_checkable
 import torch
 from torch import Tensor, nn
 
-from fewlabel.losses import foreground_dice_loss, vision_text_consistency
-from fewlabel.losses.vision_text import IGNORED
+from fewlabel.labels import IGNORED
+from fewlabel.losses import foreground_dice_loss, vision_text_consistency, without_ignored
 from fewlabel.methods.base import Batch, Method, labeled_part, unlabeled_images
 from fewlabel.parsing import parse_arguments
 from fewlabel.sampling import nearest_pixels
@@ -103,11 +103,13 @@ class DynamicLabeling(Method):
         images = image if unlabeled is None else torch.cat([image, unlabeled])
         first, second, projections = self._students(images)
         losses = torch.stack([self._supervised(logits[: len(label)], label) for logits in (first, second)])
-        start = 0 if self.teach_labeled else len(label)
+        taught = [students[len(label) :] for students in (first, second)]
+        if self.teach_labeled:
+            taught = [*without_ignored(label, first, second)]
         of_labeled = [projected[: len(label)] for projected in projections]
         return {
             "supervised": losses.sum(),
-            "dynamic": self._dynamic(first[start:], second[start:], losses.detach()),
+            "dynamic": self._dynamic(taught[0], taught[1], losses.detach()),
             "text": self._text(of_labeled, first, second, label),
         }
 
@@ -127,7 +129,7 @@ class DynamicLabeling(Method):
 
     def _dynamic(self, first: Tensor, second: Tensor, losses: Tensor) -> Tensor:
         """Return the loss of both students against what they mixed; 0 with a graph without images."""
-        if len(first) == 0:
+        if first.numel() == 0:
             return first.sum() + second.sum()
         weights = student_weights(losses) if self.weighted else torch.full_like(losses, 0.5)
         target = weights[0] * first.detach().softmax(dim=1) + weights[1] * second.detach().softmax(dim=1)

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
+from fewlabel.labels import IGNORED
 from fewlabel.losses import CrossTeachingLoss, balanced_contrastive, hard_labels
 from fewlabel.losses.similarity import check_temperature
 from fewlabel.methods.base import Batch, Method, labeled_part, unlabeled_images
@@ -24,6 +25,8 @@ class MCSC(Method):
     exchange: ground truth on labeled slices, the *other* network's classes on unlabeled ones. Each map is cut into
     patches; a group holds one random patch of every map, and the contrast (thesis eq. 4.2,
     :func:`fewlabel.losses.balanced_contrastive`) runs within groups.
+
+    Labeled pixels that nobody annotated are in no sum.
 
     .. math:: L = L_{cnn} + L_{tra} + w_{cl} \sum_{scales} \tfrac1M \sum_{m=1}^M L_{bcl}(A^m)
 
@@ -126,7 +129,7 @@ class MCSC(Method):
         projected = self.projectors[str(stride)](cut_a.flatten(0, 1), cut_b.flatten(0, 1))
         grouped = [patches.unflatten(0, (len(classes), num)) for patches in projected]
         groups = [patches.movedim(2, -1).flatten(1, 3) for patches in grouped]
-        return balanced_contrastive(torch.cat(groups, dim=1), classes, self.temperature)
+        return balanced_contrastive(torch.cat(groups, dim=1), classes, self.temperature, ignore_index=IGNORED)
 
 
 def _check_contrast(warmup: float, groups_per_step: int | None, patches: str, temperature: float) -> None:

@@ -8,7 +8,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from fewlabel.losses import foreground_dice_loss, mutual_consistency
+from fewlabel.losses import foreground_dice_loss, mutual_consistency, without_ignored
 from fewlabel.methods.base import Batch, Method, labeled_part, unlabeled_images
 from fewlabel.parsing import parse_arguments
 
@@ -60,7 +60,8 @@ class MutualConsistency(Method):
         images = image if unlabeled is None else torch.cat([image, unlabeled])
         predictions = [logits.float() for logits in self.network.outputs(images)]
         supervised = [self._dice(logits[: len(label)], label) for logits in predictions]
+        taught = without_ignored(label, *predictions)
         return {
             "supervised": torch.stack(supervised).sum(),
-            "consistency": mutual_consistency(predictions, self.temperature, self.detach_targets),
+            "consistency": mutual_consistency(taught, self.temperature, self.detach_targets),
         }

@@ -10,7 +10,8 @@ import torch.nn.functional as F
 from monai.losses import DiceCELoss
 from torch import Tensor
 
-from fewlabel.losses import nt_xent
+from fewlabel.labels import IGNORED
+from fewlabel.losses import CountedLoss, nt_xent
 from fewlabel.losses.similarity import check_temperature
 from fewlabel.methods.base import Batch, Method, labeled_part, unlabeled_images
 from fewlabel.parsing import parse_arguments
@@ -38,7 +39,8 @@ class QueryConsistency(Method):
     distribution there; ``query_layers``, the same of each k-means layer at its own stride, without which the
     embeddings that assign voxels to queries never learn; ``segmentation_contrast`` and ``query_contrast``.
 
-    Where paper and released code disagree, and what neither says, is in the bundle's README.
+    Where paper and released code disagree, and what neither says, is in the bundle's README. Voxels of labeled crops
+    that nobody annotated are in the contrasts, which need no labels, and in nothing else.
 
     Args:
         network: see :class:`QueryNetwork`; the one that is used for inference.
@@ -68,7 +70,7 @@ class QueryConsistency(Method):
         self.negatives = negatives
         self.supervise_strong = supervise_strong
         self.strong_key = strong_key
-        self._loss = DiceCELoss(to_onehot_y=True, softmax=True)
+        self._loss = CountedLoss(DiceCELoss(to_onehot_y=True, softmax=True), per_image=True)
 
     def forward(self, batch: Batch, progress: float = 0.0) -> dict[str, Tensor]:
         """Return the loss terms, see :meth:`Method.forward`; each part of the batch has the strong view too."""
@@ -127,7 +129,7 @@ def distribution_loss(log_distribution: Tensor, label: Tensor) -> Tensor:
 
     Args:
         log_distribution: (B, K, *coarse), logarithms.
-        label: classes (B, 1, *spatial).
+        label: classes (B, 1, *spatial), or :data:`fewlabel.labels.IGNORED`, which is left out.
 
     Raises:
         ValueError: the sides of the label are no multiples of the distribution's.
@@ -136,7 +138,10 @@ def distribution_loss(log_distribution: Tensor, label: Tensor) -> Tensor:
     same_axes = label.ndim == len(shape)
     if not same_axes or any(fine % coarse for fine, coarse in zip(label.shape[2:], shape[2:], strict=True)):
         raise ValueError(f"labels {tuple(label.shape)} do not divide into the voxels of {tuple(shape)}")
-    target = F.one_hot(label[:, 0].long(), shape[1]).movedim(-1, 1).to(log_distribution.dtype)
+    counted = label[:, 0] != IGNORED
+    target = F.one_hot(label[:, 0].long().clamp(min=0), shape[1]) * counted[..., None]
+    target = target.movedim(-1, 1).to(log_distribution.dtype)
     if label.shape[2:] != shape[2:]:
         target = F.adaptive_avg_pool3d(target, (shape[2], shape[3], shape[4]))
-    return -(target * log_distribution).sum(dim=1).mean()
+    voxels = -(target * log_distribution).sum(dim=1).mean()
+    return voxels / counted.to(voxels.dtype).mean().clamp(min=1 / counted.numel())

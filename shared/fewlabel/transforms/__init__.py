@@ -5,6 +5,7 @@ from fewlabel.transforms.case_checks import CheckCased
 from fewlabel.transforms.intensity import ScaleIntensitiesd
 from fewlabel.transforms.loading import LoadCased
 from fewlabel.transforms.nifti import NiftiReader
+from fewlabel.transforms.one_hot import OneHotClassesd
 from fewlabel.transforms.reading import SimpleITKReader
 from fewlabel.transforms.reorientation import Reorientd
 from fewlabel.transforms.resampling import Resampled
@@ -14,6 +15,7 @@ __all__ = [
     "CheckCased",
     "LoadCased",
     "NiftiReader",
+    "OneHotClassesd",
     "Reorientd",
     "Resampled",
     "ScaleIntensitiesd",

@@ -16,6 +16,7 @@ class CheckCased(MapTransform):
         num_classes: classes a label may hold, 0 to ``num_classes - 1``; None skips that check.
         image_key: key of the image, (C, *spatial).
         label_key: key of the label, (1, *spatial); may be absent. None where no case has one.
+        ignored: a further value that a label may hold, of voxels that nobody annotated.
 
     Raises:
         ValueError: the image holds NaN or infinity, the label a value that is no class, or the two differ in
@@ -23,10 +24,15 @@ class CheckCased(MapTransform):
     """
 
     def __init__(
-        self, num_classes: int | None = None, image_key: str = "image", label_key: str | None = "label"
+        self,
+        num_classes: int | None = None,
+        image_key: str = "image",
+        label_key: str | None = "label",
+        ignored: int | None = None,
     ) -> None:
         super().__init__([image_key] if label_key is None else [image_key, label_key], allow_missing_keys=True)
         self.num_classes, self.image_key, self.label_key = num_classes, image_key, label_key
+        self.ignored = ignored
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         """Return the case as it came."""
@@ -51,7 +57,7 @@ class CheckCased(MapTransform):
         if self.num_classes is None:
             return
         values = torch.unique(torch.as_tensor(label)).tolist()
-        unknown = [v for v in values if v not in range(self.num_classes)]
+        unknown = [v for v in values if v not in range(self.num_classes) and v != self.ignored]
         if unknown:
             raise ValueError(
                 f"{_file(label)}: label values {unknown[:8]} are not among the {self.num_classes} classes 0 to "

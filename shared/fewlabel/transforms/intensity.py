@@ -33,7 +33,8 @@ class ScaleIntensitiesd(MapTransform):
     - ``percentile``: the volume's own percentiles ``low`` and ``high`` (0.5 and 99.5) become 0 and 1, and what is
       beyond is clipped.
 
-    A scan stored in another orientation gives the same values, to the last bit.
+    A scan stored in another orientation gives the same values, to the last bit. Of several channels each is scaled by
+    itself.
 
     Args:
         intensity: ``{"mode": ..., "low": ..., "high": ...}``; ``low`` and ``high`` may be absent or None where the
@@ -56,7 +57,9 @@ class ScaleIntensitiesd(MapTransform):
         """Return the case with scaled images, float32."""
         case = dict(data)
         for key in self.key_iterator(case):
-            case[key] = self._scale(case[key])
+            image = case[key]
+            channels = [self._scale(image[number : number + 1]) for number in range(len(image))]
+            case[key] = channels[0] if len(channels) == 1 else torch.cat(channels)
         return case
 
     def _scale(self, image: torch.Tensor) -> torch.Tensor:

@@ -85,6 +85,7 @@ def test_inference_knows_the_papers_settings_for_weights_without_a_note() -> Non
     assert trained == {
         "_target_": "fewlabel.bundle.training_settings", "checkpoint": "@checkpoint", "size": [112, 112, 80],
         "stride": [18, 18, 4], "spacing": [0.625] * 3, "channels": 16, "norm": "batch", "num_classes": 2,
+        "in_channels": 1,
         "intensity": {"mode": "zscore", "low": None, "high": None},
     }  # fmt: skip
 
@@ -92,7 +93,8 @@ def test_inference_knows_the_papers_settings_for_weights_without_a_note() -> Non
 def test_the_network_of_inference_reads_settings_that_were_saved_and_leaves_out_what_is_for_training() -> None:
     assert configs("vnet")["inference"]["network_def"] == {
         "_requires_": "$fewlabel.bundle.require_same_package(@bundle_root)", "_target_": "fewlabel.networks.VNet",
-        "in_channels": 1, "num_classes": "$@trained['num_classes']", "channels": "$@trained['channels']",
+        "in_channels": "$@trained['in_channels']", "num_classes": "$@trained['num_classes']",
+        "channels": "$@trained['channels']",
         "norm": "$@trained['norm']",
     }  # fmt: skip
 
@@ -114,7 +116,8 @@ def test_a_second_network_that_is_trained_too_is_saved_and_loaded_from_its_own_w
     assert written["inference"]["second_checkpoint"] == "$fewlabel.bundle.second_checkpoint(@checkpoint)"
     assert written["inference"]["second_network_def"] == {
         "_target_": "fewlabel.networks.SwinUnet", "_disabled_": "$not fewlabel.bundle.parse_bool(@uncertainty)",
-        "in_channels": 1, "num_classes": "$@trained['num_classes']", "img_size": "$@trained['size']",
+        "in_channels": "$@trained['in_channels']", "num_classes": "$@trained['num_classes']",
+        "img_size": "$@trained['size']",
         "head_kernel_size": 1,
     }  # fmt: skip
 

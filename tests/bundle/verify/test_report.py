@@ -226,6 +226,12 @@ def test_weights_for_other_classes_than_the_metadata_promises_are_found(root: Pa
     assert failed(verify_bundle(root)) == {"settings of the weights": "trained for 2 classes, metadata.json says 4"}
 
 
+def test_weights_for_other_channels_than_the_metadata_promises_are_found(root: Path) -> None:
+    (root / "models").mkdir()
+    (root / "models" / "model.json").write_text('{"size": 64, "norm": "batch", "num_classes": 4, "in_channels": 3}')
+    assert failed(verify_bundle(root)) == {"settings of the weights": "trained for 3 channels, metadata.json says 1"}
+
+
 @pytest.mark.parametrize(
     ("entry", "detail"),
     [

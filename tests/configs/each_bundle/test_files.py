@@ -78,7 +78,7 @@ def versions(metadata: dict[str, Any]) -> dict[str, str]:
 
 @EACH
 def test_configs_can_be_read_in_one_sitting_and_give_no_key_twice(bundle: str) -> None:
-    assert len(config(bundle, "train").read_text().splitlines()) <= 182
+    assert len(config(bundle, "train").read_text().splitlines()) <= 186
     for path in configs(bundle):
         assert read_json(path)
         wide = [n for n, line in enumerate(path.read_text().splitlines(), start=1) if len(line) > 120]
@@ -150,7 +150,9 @@ def test_inference_takes_the_network_of_training_and_the_papers_settings_for_wei
     assert inference["network_def"]["_target_"] == training["network_def"]["_target_"]
     trained = inference["trained"]
     assert {key: training["paper"][key] for key in ("size", "norm")} == {key: trained[key] for key in ("size", "norm")}
-    assert trained["num_classes"] == training["num_classes"]
+    tensors = read_json(config(bundle, "metadata"))["network_data_format"]
+    assert trained["num_classes"] == tensors["outputs"]["pred"]["num_channels"]
+    assert trained["in_channels"] == tensors["inputs"]["image"]["num_channels"]
     assert set(training["demo"]) == set(training["paper"]), "the demo has a value for each of the paper's settings"
 
 

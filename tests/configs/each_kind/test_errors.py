@@ -153,7 +153,7 @@ def test_nan_in_a_scan_is_counted_and_its_file_named(data: Path, training: Compl
 def test_a_network_for_another_number_of_classes_is_an_error_with_its_cure(
     data: Path, training: Complain, tmp_path: Path
 ) -> None:
-    says(training(data, num_classes=3), "names 4 classes", "--num_classes 4")
+    says(training(data, num_classes=3), "has 4 classes", "--num_classes 4")
 
 
 def test_a_file_in_the_place_of_the_output_folder_is_named(data: Path, training: Complain, tmp_path: Path) -> None:

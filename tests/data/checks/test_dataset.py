@@ -226,3 +226,31 @@ def test_an_empty_folder_gives_a_report(tmp_path):
 def test_a_missing_folder_is_raised(tmp_path):
     with pytest.raises(FileNotFoundError, match="nowhere does not exist"):
         check(tmp_path / "nowhere")
+
+
+def test_every_channel_is_looked_at(dataset):
+    dataset.describe(channel_names={"0": "T2", "1": "ADC"})
+    for number in (0, 1):
+        dataset.image(f"a_000{number}")
+    dataset.label("a")
+    dataset.write("imagesTr/a_0001.nii.gz", np.full(dataset.shape, np.nan, np.float32))
+    report = check(dataset.root)
+    assert "a_0001.nii.gz holds NaN or infinite voxels" in report.by_severity("error")[0].message
+    assert "channels: T2, ADC" in str(report)
+
+
+def test_two_cases_that_share_one_channel_are_two_scans(dataset):
+    dataset.describe(channel_names={"0": "T2", "1": "ADC"})
+    shared = dataset.voxels()
+    for name in ("a", "b"):
+        dataset.write(f"imagesTr/{name}_0000.nii.gz", shared)
+        dataset.image(f"{name}_0001")
+        dataset.label(name)
+    assert not [problem for problem in check(dataset.root).problems if problem.kind == "same scan"]
+
+
+def test_the_ignored_value_is_known(dataset):
+    dataset.training(1).json("dataset.json", {"labels": {"background": 0, "liver": 1, "ignore": 2}})
+    report = check(dataset.root)
+    assert report.ok
+    assert "labels: 0 background, 1 liver; 2 is ignored" in str(report)

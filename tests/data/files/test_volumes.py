@@ -7,7 +7,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from fewlabel.data.files.volumes import label_values, read_header, read_volume
+from fewlabel.data.files.volumes import label_values, read_channels, read_header, read_volume
 
 
 def test_nifti_comes_back_voxel_for_voxel_with_its_affine(dataset):
@@ -153,9 +153,34 @@ def test_label_values_that_are_no_whole_numbers_are_named(dataset, value):
         read_volume(path, allowed={0, 1})
 
 
-def test_time_series_are_refused(dataset):
-    with pytest.raises(ValueError, match=r"shape \(5, 4, 3, 2\); expected a 2D or 3D image with one channel"):
-        read_header(dataset.write("a.nii", np.ones((5, 4, 3, 2), np.uint8)))
+def test_the_fourth_axis_counts_channels(dataset):
+    header = read_header(dataset.write("a.nii", np.ones((5, 4, 3, 2), np.uint8)))
+    assert (header.shape, header.channels) == ((5, 4, 3), 2)
+
+
+def test_a_volume_has_one_channel(dataset):
+    with pytest.raises(ValueError, match=r"a\.nii has 2 channels or time points; expected one value per voxel"):
+        read_volume(dataset.write("a.nii", np.ones((5, 4, 3, 2), np.uint8)))
+
+
+def test_a_fifth_axis_is_refused(dataset):
+    with pytest.raises(ValueError, match=r"shape \(5, 4, 3, 1, 2\); expected a 2D or 3D image, with channels along"):
+        read_header(dataset.write("a.nii", np.ones((5, 4, 3, 1, 2), np.uint8)))
+
+
+def test_channels_are_the_same_from_one_file_and_from_several(dataset):
+    both = dataset.voxels((5, 4, 3, 2))
+    whole = dataset.write("whole.nii.gz", both)
+    parts = [str(dataset.write(f"a_000{number}.nii.gz", both[..., number])) for number in (0, 1)]
+    for channels in (read_channels(whole), read_channels(parts)):
+        assert len(channels) == 2
+        assert all((channel == both[..., number]).all() for number, channel in enumerate(channels))
+
+
+def test_channels_of_two_shapes_are_named(dataset):
+    parts = [str(dataset.write(f"a_000{n}.nii", np.ones((5, 4, 3 + n), np.uint8))) for n in (0, 1)]
+    with pytest.raises(ValueError, match=r"a_0001\.nii has the shape \(5, 4, 4\), but .*a_0000\.nii \(5, 4, 3\)"):
+        read_channels(parts)
 
 
 def test_color_is_refused(dataset):

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from fewlabel.data.layout.dataset_json import read_json, read_labels
+from fewlabel.data.layout.dataset_json import read_channel_names, read_ignored_value, read_json, read_labels
 
 FILE = Path("dataset.json")
 
@@ -41,9 +41,45 @@ def test_regions_are_refused(content):
         read_labels(FILE, content)
 
 
-def test_the_ignore_label_is_refused():
-    with pytest.raises(ValueError, match="'ignore' label, which fewlabel does not support"):
-        read_labels(FILE, {"labels": {"background": 0, "liver": 1, "ignore": 2}})
+@pytest.mark.parametrize(
+    "labels", [{"background": 0, "liver": 1, "ignore": 2}, {"0": "background", "2": "ignore", "1": "liver"}]
+)
+def test_the_ignore_label_is_no_class(labels):
+    content = {"labels": labels}
+    assert read_labels(FILE, content) == {0: "background", 1: "liver"}
+    assert read_ignored_value(FILE, content) == 2
+
+
+def test_most_datasets_ignore_nothing():
+    assert read_ignored_value(FILE, {"labels": {"background": 0, "liver": 1}}) is None
+
+
+def test_the_ignore_label_follows_the_last_label():
+    with pytest.raises(ValueError, match=r"gives the ignore label the value 255; expected 2, the value after the last"):
+        read_ignored_value(FILE, {"labels": {"background": 0, "liver": 1, "ignore": 255}})
+
+
+@pytest.mark.parametrize(
+    ("content", "names"),
+    [
+        ({}, ()),
+        ({"channel_names": {"0": "T2", "1": "ADC"}}, ("T2", "ADC")),
+        ({"channel_names": {"1": "ADC", "0": "T2"}, "modality": {"0": "CT"}}, ("T2", "ADC")),
+        ({"modality": {"0": "MRI"}}, ("MRI",)),
+        ({"modality": "CT"}, ("CT",)),
+        ({"modality": ["FLAIR", "T1w"]}, ("FLAIR", "T1w")),
+    ],
+)
+def test_channels_are_named_in_the_order_of_their_numbers(content, names):
+    assert read_channel_names(FILE, content) == names
+
+
+@pytest.mark.parametrize("names", [{"0": "T2", "2": "ADC"}, {"T2": 0}, 3])
+def test_channels_without_numbers_from_0_on_are_refused(names):
+    with pytest.raises(
+        ValueError, match=r'as "channel_names"; expected names by number, as in {"0": "T2", "1": "ADC"}'
+    ):
+        read_channel_names(FILE, {"channel_names": names})
 
 
 @pytest.mark.parametrize("value", [None, 1.0, True, "one", {}])

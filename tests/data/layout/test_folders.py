@@ -156,17 +156,76 @@ def test_a_label_map_without_image_is_refused(dataset):
     assert message.endswith("rename it like its image, or remove it")
 
 
-def test_a_second_channel_is_refused(dataset):
+TWO = {"channel_names": {"0": "T2", "1": "ADC"}}
+
+
+def channels_of(dataset) -> dict[str, list[str]]:
+    return {name: [file.name for file in volume.images] for name, volume in read_layout(dataset.root).volumes.items()}
+
+
+def test_the_channels_of_a_case_are_its_images_in_order(dataset):
+    dataset.describe(**TWO)
+    for name in ("imagesTr/a_0001.nii.gz", "imagesTr/a_0000.nii.gz", "labelsTr/a.nii.gz", "imagesTr/b.nii.gz"):
+        dataset.json(name, "")
+    layout = read_layout(dataset.root)
+    assert channels_of(dataset) == {"a": ["a_0000.nii.gz", "a_0001.nii.gz"], "b": ["b.nii.gz"]}
+    assert layout.channels == ("T2", "ADC")
+    assert not layout.problems  # whether b holds two channels along a fourth axis, its header tells
+
+
+def test_channels_without_names_are_counted_and_told(dataset):
     dataset.describe()
+    for name in ("a_0000", "a_0001", "b_0000", "b_0001"):
+        dataset.json(f"imagesTr/{name}.nii.gz", "")
+    layout = read_layout(dataset.root)
+    assert layout.channels == ("channel 0", "channel 1")
+    assert [problem.severity for problem in layout.problems] == ["note"]
+    assert "names no channels, the files have 2, _0000 to _0001; name them" in layout.problems[0].message
+
+
+@pytest.mark.parametrize(
+    ("description", "file", "lacking"),
+    [
+        (TWO, "b_0001", "0"),
+        (TWO, "b_0000", "1"),
+        ({"modality": TWO["channel_names"]}, "b_0000", "1"),
+        ({}, "b_0000", "1"),
+    ],
+)
+def test_a_case_that_lacks_a_channel_is_named(dataset, description, file, lacking):
+    dataset.describe(**description)
+    for name in ("a_0000", "a_0001", file):
+        dataset.json(f"imagesTr/{name}.nii.gz", "")
+    named = ("T2", "ADC")[int(lacking)] if description else f"channel {lacking}"
+    assert any(
+        f"case 'b' lacks channel {lacking} ({named}): expected {dataset.root}/imagesTr/b_000{lacking}.nii.gz" in message
+        for message in messages(dataset)
+    )
+
+
+def test_a_channel_more_than_is_named_is_refused(dataset):
+    dataset.describe(modality={"0": "MRI"})
     for name in ("imagesTr/a_0000.nii.gz", "imagesTr/a_0001.nii.gz", "labelsTr/a.nii.gz"):
         dataset.json(name, "")
-    assert "a_0001.nii.gz is channel 1 of 'a'; fewlabel reads one" in messages(dataset)[0]
+    (message,) = messages(dataset)
+    assert "a_0001.nii.gz is channel 1 of 'a', but there are to be 1 channel: name it under" in message
 
 
-@pytest.mark.parametrize("key", ["channel_names", "modality"])
-def test_a_description_of_several_channels_is_refused(dataset, key):
-    dataset.training(1).describe(**{key: {"0": "T1", "1": "T2"}})
-    assert "names 2 channels (T1, T2); fewlabel reads one" in messages(dataset)[0]
+def test_two_files_for_one_channel_are_refused(dataset):
+    dataset.describe(**TWO)
+    for name in ("a_0000.nii.gz", "a_0001.nii.gz", "a_0001.nrrd"):
+        dataset.json(f"imagesTr/{name}", "")
+    assert "a_0001.nii.gz and " in messages(dataset)[0]
+    assert "a_0001.nrrd are both volume 'a': remove one" in messages(dataset)[0]
+
+
+@pytest.mark.parametrize("image", ["a.nii.gz", "a_0000.nii.gz"])
+def test_a_listed_image_brings_its_other_channels(dataset, image):
+    dataset.describe(training=[{"image": f"./imagesTr/{image}", "label": "./labelsTr/a.nii.gz"}], **TWO)
+    for name in ("imagesTr/a_0000.nii.gz", "imagesTr/a_0001.nii.gz", "labelsTr/a.nii.gz"):
+        dataset.json(name, "")
+    assert channels_of(dataset) == {"a": ["a_0000.nii.gz", "a_0001.nii.gz"]}
+    assert not read_layout(dataset.root).problems
 
 
 def test_a_listed_file_that_is_missing_is_named(dataset):

@@ -141,6 +141,15 @@ def test_a_gray_image_is_the_color_image_of_three_equal_channels() -> None:
     torch.testing.assert_close(gray(x), color(x.repeat(1, 3, 1, 1)))
 
 
+@pytest.mark.parametrize("channels", [2, 4])
+def test_each_channel_of_several_reaches_the_prediction(channels: int) -> None:
+    network = small(in_channels=channels).eval()
+    x = torch.rand(1, channels, 64, 64, requires_grad=True)
+    network(x).sum().backward()
+    assert x.grad is not None
+    assert (x.grad.abs().sum(dim=(0, 2, 3)) > 0).all()
+
+
 def test_drop_path_rises_linearly_in_the_encoder_and_the_decoder_mirrors_it() -> None:
     network = small(feed_forward="linear")
 
@@ -245,7 +254,7 @@ def test_a_wrong_number_of_channels_is_an_error_with_the_shape() -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"in_channels": 2}, r"in_channels must be 1 .* or 3, got 2"),
+        ({"in_channels": 0}, r"in_channels must be at least 1, got 0"),
         ({"depths": (2, 2, 2)}, r"one entry per stage.*\(2, 2, 2\) and \(3, 6, 12, 24\)"),
         ({"num_heads": (5, 6, 12, 24)}, r"must divide the stages' channels \(12, 24, 48, 96\)"),
         ({"embed_dim": 15, "num_heads": (1, 1, 1, 1)}, r"embed_dim must be even, .* got 15"),

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from fewlabel.atomic import atomic_open
 from fewlabel.bundle.export.formats import FORMATS, Forward
+from fewlabel.bundle.images import find_images
 from fewlabel.data.phantoms.cohort import write_phantom
 from fewlabel.handlers.model_saver import load_network
 from fewlabel.launch import bundle_folder, work_folder
@@ -143,10 +144,17 @@ def _phantom(root: Path) -> str:
 def _image(config: ConfigParser, scan: str | os.PathLike[str] | None, kind: str) -> Tensor:
     """Return the preprocessed scan (1, C, *spatial), of a phantom where none is given."""
     preprocessing = config.get_parsed_content("preprocessing")
+    channels = config.get_parsed_content("trained", default={}).get("in_channels", 1)
+    if channels > 1 and scan is None:
+        raise ValueError(
+            f"the network takes {channels} channels, but the synthetic scan has one; name a scan with --scan, of "
+            "channels in files of their own that of the first"
+        )
     with tempfile.TemporaryDirectory() as folder:
         if scan is None:
             scan = write_phantom(Path(folder) / "phantom", kind, cases=3) / "imagesTs" / f"{kind}_002.nii.gz"
-        image: Tensor = preprocessing({"image": str(scan)})["image"]
+        files = find_images(scan, channels)[0]["image"] if channels > 1 else str(scan)
+        image: Tensor = preprocessing({"image": files})["image"]
     return image[None]
 
 

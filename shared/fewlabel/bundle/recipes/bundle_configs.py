@@ -14,6 +14,8 @@ from fewlabel.bundle.recipes.recipe import Recipe
 # null in the shared train.json: what makes a method, so that no recipe gets another method's by leaving it out
 OWN = ("paper", "demo", "method_def", "weights", "learning_rates")
 OWN_METADATA = ("task", "description", "references")
+# what no setting decides but the data set
+_FROM_DATA = {"@num_classes": "num_classes", "@in_channels": "in_channels"}
 _SETTING = re.compile(r"\$@settings\['(\w+)'\]")
 _SAVER = "fewlabel.handlers.ModelSaver"
 
@@ -41,8 +43,9 @@ def bundle_configs(base: Path, recipe: Recipe) -> dict[str, dict[str, Any]]:
                 f"{recipe.where('metadata')}: has no {key!r}; every recipe gives {', '.join(OWN_METADATA)}"
             )
     train = _train(_shared(base, recipe, "train"), recipe)
-    inference = overlay(_inference(_shared(base, recipe, "inference"), train, recipe), **_changes(recipe, "inference"))
     metadata = overlay(_shared(base, recipe, "metadata"), **_changes(recipe, "metadata"))
+    shared = _shared(base, recipe, "inference")
+    inference = overlay(_inference(shared, train, metadata, recipe), **_changes(recipe, "inference"))
     return {
         "train": train,
         "inference": inference,
@@ -105,13 +108,17 @@ def _after(content: dict[str, Any], key: str, new: str, value: Any) -> dict[str,
     return dict([*pairs[:place], (new, value), *pairs[place:]])
 
 
-def _inference(shared: dict[str, Any], train: dict[str, Any], recipe: Recipe) -> dict[str, Any]:
+def _inference(
+    shared: dict[str, Any], train: dict[str, Any], metadata: dict[str, Any], recipe: Recipe
+) -> dict[str, Any]:
     """Fill in what follows from the training: recorded settings, and the networks that read them."""
     saved = _saver(train)["settings"]
     of_train = [key for key, value in saved.items() if value == f"@{key}"]  # "num_classes" and the like: no settings
     recorded = [key for key in saved if key not in of_train]
     _known_settings(dict.fromkeys(recorded), train["paper"], recipe.where("train: paper"), "needed for inference")
-    settings = {**{key: train["paper"][key] for key in recorded}, **{key: train[key] for key in of_train}}
+    published = _published(metadata)
+    given = {key: published.get(key, train[key]) for key in of_train}
+    settings = {**{key: train["paper"][key] for key in recorded}, **given}
     filled = {**shared, "trained": {**shared["trained"], **settings}}
     filled["network_def"] = _as_trained(train["network_def"], settings)
     if recipe.second_network is not None:
@@ -124,12 +131,21 @@ def _inference(shared: dict[str, Any], train: dict[str, Any], recipe: Recipe) ->
     return filled
 
 
+def _published(metadata: dict[str, Any]) -> dict[str, int]:
+    """The numbers that follow from the published data set."""
+    tensors = metadata["network_data_format"]
+    return {
+        "num_classes": tensors["outputs"]["pred"]["num_channels"],
+        "in_channels": tensors["inputs"]["image"]["num_channels"],
+    }
+
+
 def _as_trained(network: dict[str, Any], recorded: Mapping[str, Any]) -> dict[str, Any]:
     """Keep the arguments whose values are saved with the weights; others are for training, or stand in the recipe."""
-    found: dict[str, Any] = {key: network[key] for key in ("_requires_", "_target_", "in_channels") if key in network}
+    found: dict[str, Any] = {key: network[key] for key in ("_requires_", "_target_") if key in network}
     for key, value in network.items():
         setting = _SETTING.fullmatch(value) if isinstance(value, str) else None
-        name = "num_classes" if value == "@num_classes" else setting[1] if setting else None
+        name = _FROM_DATA.get(str(value), setting[1] if setting else None)
         if name in recorded:
             found[key] = f"$@trained['{name}']"
     return found

@@ -12,6 +12,8 @@ from fewlabel.bundle.verify.pickles import Saved, calls, read_saved
 from fewlabel.bundle.verify.report import NOTE, OK, Finding, judge
 
 _MAX_BYTES = 2**30
+# what the weights' note and the metadata must agree on
+_PROMISES = (("num_classes", "classes", "outputs#pred"), ("in_channels", "channels", "inputs#image"))
 
 
 def weights_rules(contents: Contents) -> Iterator[Finding]:
@@ -63,7 +65,10 @@ def _faults(saved: Saved) -> Iterator[str]:
 
 
 def _settings(contents: Contents) -> Finding:
-    stated: Any = contents["models/model.json"].get("num_classes")
-    promised = reach(contents["configs/metadata.json"], "network_data_format#outputs#pred#num_channels")
-    problems = [] if stated in (None, promised) else [f"trained for {stated} classes, metadata.json says {promised}"]
+    problems = []
+    for key, what, place in _PROMISES:
+        stated: Any = contents["models/model.json"].get(key)
+        promised = reach(contents["configs/metadata.json"], f"network_data_format#{place}#num_channels")
+        if stated not in (None, promised):
+            problems.append(f"trained for {stated} {what}, metadata.json says {promised}")
     return judge("settings of the weights", problems, "describe the network that was trained in metadata.json", "fit")

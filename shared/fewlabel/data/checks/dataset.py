@@ -19,14 +19,24 @@ from fewlabel.data.checks.inspection import Inspection, Item, inspect_dataset
 from fewlabel.data.checks.problems import Problem
 from fewlabel.data.checks.report import CheckReport, Row
 from fewlabel.data.files.formats import Header
-from fewlabel.data.files.volumes import check_label_values, is_finite, label_values, read_volume, verify_checksum
+from fewlabel.data.files.volumes import (
+    check_label_values,
+    image_files,
+    is_finite,
+    label_values,
+    read_channels,
+    read_volume,
+    verify_checksum,
+)
 from fewlabel.data.layout.splits_json import SPLITS
 from fewlabel.orientation import find_reorientation, orientation_code
 
 _SPACING_RATIO = 1.1  # spacings that differ less than this are one protocol
 
 
-def check(root: str | os.PathLike[str], labeled_cases: int | None = None, seed: int = 0) -> CheckReport:
+def check(
+    root: str | os.PathLike[str], labeled_cases: int | None = None, seed: int = 0, fold: int | None = None
+) -> CheckReport:
     """Find everything wrong with a dataset at once, as `Cohort` would read it.
 
     Adds to the checks of `Cohort` what needs the voxels: damaged files, NaN and infinity, constant images,
@@ -38,17 +48,19 @@ def check(root: str | os.PathLike[str], labeled_cases: int | None = None, seed: 
         root: the folder with `imagesTr`, `labelsTr` and `dataset.json`.
         labeled_cases: as for `Cohort`.
         seed: as for `Cohort`.
+        fold: as for `Cohort`.
 
     Returns:
         A report whose `str` is a table, the problems and their cures; its `ok` is False when there are errors.
 
     Raises:
         FileNotFoundError: the folder does not exist.
-        ValueError: `labeled_cases` or `seed` is no whole number, or `labeled_cases` is below 1.
+        ValueError: `labeled_cases` or `seed` is no whole number, `labeled_cases` is below 1, or a fold is asked for
+            and there are none.
 
     """
-    found = inspect_dataset(root, labeled_cases, seed)
-    inspection = _Inspection(found.labels, found.problems)
+    found = inspect_dataset(root, labeled_cases, seed, fold)
+    inspection = _Inspection(found.labels, found.ignored, found.problems)
     items = [(split, item) for split in SPLITS for item in found.items[split]]
     for split, item in tqdm(items, desc="checking", unit="scan", disable=None):
         inspection.look_at(split, item)
@@ -57,7 +69,7 @@ def check(root: str | os.PathLike[str], labeled_cases: int | None = None, seed: 
     _spacings(found)
     _hidden_groups(found)
     rows = tuple(_row(split, item, found, inspection) for split, item in items)
-    return CheckReport(found.root, found.labels, rows, tuple(found.problems))
+    return CheckReport(found.root, found.labels, rows, tuple(found.problems), found.channels, found.ignored)
 
 
 @dataclass
@@ -65,6 +77,7 @@ class _Inspection:
     """Looks at the voxels of one volume after the other, and remembers what they hold."""
 
     labels: dict[int, str]
+    ignored: int | None
     problems: list[Problem]
     values: dict[str, list[float]] = field(default_factory=dict)
     seen: dict[bytes, tuple[str, str]] = field(default_factory=dict)
@@ -72,37 +85,48 @@ class _Inspection:
 
     def look_at(self, split: str, item: Item) -> None:
         """Read a volume's image, and its label map when the item names one."""
-        image = self._read(item, "image")
-        if image is not None:
-            self._image(split, item, image)
-        label = self._read(item, "label") if "label" in item else None
-        if label is not None:
+        channels = self._read(item, "image")
+        files = [str(file) for file in image_files(item["image"])]
+        names = [files[min(number, len(files) - 1)] for number in range(len(channels))]
+        sound = [self._image(item, *channel) for channel in zip(names, channels, strict=True)]
+        if channels and all(sound):
+            self._same_scan(split, item, names[0], channels)
+        labels = self._read(item, "label") if "label" in item else []
+        for label in labels:
             self._label(item, label)
-        if image is not None and is_finite(image):
-            self.hounsfield.look_at(item["volume"], image, label if split == "labeled" else None)
+        # Hounsfield units are those of CT, which has one channel
+        if len(channels) == 1 and is_finite(channels[0]):
+            self.hounsfield.look_at(item["volume"], channels[0], labels[0] if labels and split == "labeled" else None)
 
-    def _read(self, item: Item, key: str) -> NDArray[Any] | None:
+    def _read(self, item: Item, key: str) -> list[NDArray[Any]]:
+        """Read the channels of an image, or the label map; nothing if that fails."""
         try:
-            array, _ = read_volume(item[key])
-            verify_checksum(item[key])
+            arrays = [read_volume(item[key])[0]] if key == "label" else read_channels(item[key])
+            for file in image_files(item[key]):
+                verify_checksum(file)
         except (ValueError, OSError) as error:
             self._add("error", "unreadable", str(error), item)
-            return None
-        return array
+            return []
+        return arrays
 
-    def _image(self, split: str, item: Item, array: NDArray[Any]) -> None:
-        path = item["image"]
+    def _image(self, item: Item, path: str, array: NDArray[Any]) -> bool:
+        """Whether a channel is finite and not constant."""
         if not is_finite(array):
             cure = "export it again, or replace them by the background value"
             self._add("error", "not finite", f"{path} holds NaN or infinite voxels: {cure}", item)
-            return
+            return False
         if array.min() == array.max():
             message = f"{path} has the same value, {array.min():g}, everywhere: export it again, or remove it"
             self._add("warning", "constant", message, item)
-            return
-        # the arrays come in Fortran order, so the transpose is contiguous and nothing is copied
-        digest = hashlib.blake2b(np.ascontiguousarray(array.T).data, digest_size=16).digest()
-        other_split, other = self.seen.setdefault(digest, (split, path))
+            return False
+        return True
+
+    def _same_scan(self, split: str, item: Item, path: str, channels: list[NDArray[Any]]) -> None:
+        digest = hashlib.blake2b(digest_size=16)
+        for array in channels:
+            # the arrays come in Fortran order, so the transpose is contiguous and nothing is copied
+            digest.update(np.ascontiguousarray(array.T).data)
+        other_split, other = self.seen.setdefault(digest.digest(), (split, path))
         if other != path:
             leak = split != other_split and {split, other_split} & {"validation", "test"}
             message = f"{path} ({split}) has the same voxels as {other} ({other_split}): remove one of them"
@@ -113,10 +137,11 @@ class _Inspection:
         path = Path(item["label"])
         try:
             # without dataset.json, already an error, only whole numbers can be asked for
-            check_label_values(path, values, self.labels or {int(value) for value in values if value == value // 1})
+            known = {*self.labels, *([] if self.ignored is None else [self.ignored])}
+            check_label_values(path, values, known or {int(value) for value in values if value == value // 1})
         except ValueError as error:
             self._add("error", "label values", str(error), item)
-        if values == [0]:
+        if set(values) <= {0, self.ignored}:
             cure = "if it was not annotated, remove the file and the scan counts as unlabeled"
             self._add("warning", "empty label", f"{path} holds background only: {cure}", item)
 

@@ -6,18 +6,19 @@ import os
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from fewlabel.data.checks.geometry import geometry_problems
 from fewlabel.data.checks.problems import Problem
 from fewlabel.data.files.formats import Header
-from fewlabel.data.files.volumes import read_header
+from fewlabel.data.files.volumes import image_files, read_header
 from fewlabel.data.layout.folders import Layout, read_layout
 from fewlabel.data.layout.splits import assign_splits
 from fewlabel.data.layout.splits_json import SPLITS, Split
 
-Item = dict[str, str]
+Item = dict[str, Any]  # image is a file, or the list of the files of its channels
 _TOLERANCE = 1e-3  # millimeters, and per voxel for the axes: what single-precision headers lose stays below
 
 
@@ -28,6 +29,8 @@ class Inspection:
     Args:
         root: its folder, absolute.
         labels: label names by value.
+        ignored: the label value of voxels that nobody annotated; None if there is none.
+        channels: their names.
         items: the MONAI items of each split.
         headers: of each image that could be read, by volume.
         problems: everything found wrong so far.
@@ -36,17 +39,22 @@ class Inspection:
 
     root: Path
     labels: dict[int, str]
+    ignored: int | None
+    channels: tuple[str, ...]
     items: dict[str, list[Item]]
     headers: dict[str, Header] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
 
 
-def inspect_dataset(root: str | os.PathLike[str], labeled_cases: int | None = None, seed: int = 0) -> Inspection:
+def inspect_dataset(
+    root: str | os.PathLike[str], labeled_cases: int | None = None, seed: int = 0, fold: int | None = None
+) -> Inspection:
     """Read names, `dataset.json`, `splits.json` and headers of a dataset, and collect what is wrong.
 
     Raises:
         FileNotFoundError: the folder does not exist.
-        ValueError: `labeled_cases` or `seed` is no whole number, or `labeled_cases` is below 1.
+        ValueError: `labeled_cases` or `seed` is no whole number, `labeled_cases` is below 1, or a fold is asked for
+            and there are none.
 
     """
     if labeled_cases is not None and (isinstance(labeled_cases, bool) or not isinstance(labeled_cases, int)):
@@ -56,7 +64,7 @@ def inspect_dataset(root: str | os.PathLike[str], labeled_cases: int | None = No
     if isinstance(seed, bool) or not isinstance(seed, int):
         raise ValueError(f"seed is {seed!r}; expected a whole number")
     layout = read_layout(root)
-    splits = assign_splits(layout, seed)
+    splits = assign_splits(layout, seed, fold)
     problems = [*layout.problems, *splits.problems]
     labeled, rest = _first(splits.splits, labeled_cases, problems)
     items = {
@@ -65,8 +73,8 @@ def inspect_dataset(root: str | os.PathLike[str], labeled_cases: int | None = No
         "validation": _items(layout, splits.splits["validation"], with_label=True),
         "test": _items(layout, splits.splits["test"], with_label=True),
     }
-    found = Inspection(layout.root, layout.labels, items, problems=problems)
-    _read_headers(found)
+    found = Inspection(layout.root, layout.labels, layout.ignored, layout.channels, items, problems=problems)
+    _read_headers(found, layout.named)
     found.problems.extend(geometry_problems(found.headers))
     return found
 
@@ -95,30 +103,61 @@ def _items(layout: Layout, split: Split, with_label: bool) -> list[Item]:
     for case, volumes in split.items():
         for name in volumes:
             volume = layout.volumes[name]
-            item = {"image": str(volume.image), "case": case, "volume": name}
+            files = [str(file) for file in volume.images]
+            item = {"image": files if len(files) > 1 else files[0], "case": case, "volume": name}
             if with_label:
                 item["label"] = str(volume.label)
             items.append(item)
     return items
 
 
-def _read_headers(found: Inspection) -> None:
+def _read_headers(found: Inspection, named: bool) -> None:
     """Compare image and label map of every item that has both; open no other label map."""
     for item in (item for split in SPLITS for item in found.items[split]):
+        files = [str(file) for file in image_files(item["image"])]
         try:
-            image = found.headers[item["volume"]] = read_header(item["image"])
+            headers = {file: read_header(file) for file in files}
+            first = found.headers[item["volume"]] = headers[files[0]]
+            found.problems.extend(_compare_channels(item, headers, found.channels, named))
             if "label" in item:
-                found.problems.extend(_compare(item, image, read_header(item["label"])))
+                found.problems.extend(_compare_label(item, files[0], first, read_header(item["label"])))
         except (ValueError, OSError) as error:
             found.problems.append(Problem("error", "unreadable", str(error), item["volume"]))
 
 
-def _compare(item: Item, image: Header, label: Header) -> Iterable[Problem]:
-    if image.shape != label.shape:
+def _compare_channels(
+    item: Item, headers: dict[str, Header], channels: tuple[str, ...], named: bool
+) -> Iterable[Problem]:
+    """Find what is wrong with the number and the geometry of a case's channels."""
+    (first, header), *others = headers.items()
+    wanted = 1 if others else len(channels)
+    for file, own in headers.items():
+        if own.channels == wanted:
+            continue
+        holds = f"{file} holds {own.channels} channel{'s' if own.channels > 1 else ''} or time points"
+        if named:
+            expected = f"but dataset.json names {len(channels)} ({', '.join(channels)})"
+            cure = "correct the file, or leave the case out"
+        else:
+            expected = "but dataset.json names no channels"
+            cure = 'name them under "channel_names", or split time points into files of their own'
+        yield Problem("error", "channels", f"{holds}, {expected}: {cure}", item["volume"])
+    for file, own in others:
+        if own.shape != header.shape or not np.allclose(own.affine, header.affine, rtol=0, atol=_TOLERANCE):
+            message = f"{file} lies on another grid than the first channel {first} ({_grid(own)} against "
+            cure = f"{_grid(header)}): resample it onto the first"
+            yield Problem("error", "channels differ", message + cure, item["volume"])
+
+
+def _compare_label(item: Item, file: str, image: Header, label: Header) -> Iterable[Problem]:
+    if label.channels > 1:
+        message = f"{item['label']} holds {label.channels} label maps along its fourth axis; expected one"
+        yield Problem("error", "label map", f"{message}: keep one, with a value for each label", item["volume"])
+    elif image.shape != label.shape:
         yield Problem(
             "error",
             "shape differs",
-            f"{item['label']} has the shape {label.shape}, its image {item['image']} {image.shape}: "
+            f"{item['label']} has the shape {label.shape}, its image {file} {image.shape}: "
             "the label map belongs to another scan or resolution; resample it onto the image with nearest neighbor",
             item["volume"],
         )
@@ -127,7 +166,7 @@ def _compare(item: Item, image: Header, label: Header) -> Iterable[Problem]:
         yield Problem(
             "error",
             "affine differs",
-            f"{item['label']} lies elsewhere than its image {item['image']}: their affines differ by up to {worst:.4g} "
+            f"{item['label']} lies elsewhere than its image {file}: their affines differ by up to {worst:.4g} "
             f"(spacing {_mm(label)} against {_mm(image)}); if they overlap voxel by voxel, copy the image's affine "
             "to the label map, else resample it onto the image with nearest neighbor",
             item["volume"],
@@ -136,3 +175,7 @@ def _compare(item: Item, image: Header, label: Header) -> Iterable[Problem]:
 
 def _mm(header: Header) -> str:
     return " x ".join(f"{length:.4g}" for length in header.spacing) + " mm"
+
+
+def _grid(header: Header) -> str:
+    return f"{' x '.join(map(str, header.shape))} voxels of {_mm(header)}"

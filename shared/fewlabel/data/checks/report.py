@@ -59,6 +59,8 @@ class CheckReport:
         labels: label names by value.
         rows: one per volume, by split.
         problems: of the dataset and of all volumes.
+        channels: their names.
+        ignored: the label value of voxels that nobody annotated; None if there is none.
 
     """
 
@@ -66,6 +68,8 @@ class CheckReport:
     labels: dict[int, str] = field(default_factory=dict)
     rows: tuple[Row, ...] = ()
     problems: tuple[Problem, ...] = ()
+    channels: tuple[str, ...] = ()
+    ignored: int | None = None
 
     @property
     def ok(self) -> bool:
@@ -78,6 +82,9 @@ class CheckReport:
 
     def __str__(self) -> str:
         names = ", ".join(f"{value} {name}" for value, name in self.labels.items()) or "unknown"
+        names += "" if self.ignored is None else f"; {self.ignored} is ignored"
+        if len(self.channels) > 1:
+            names += f"\nchannels: {', '.join(self.channels)}"
         parts = [
             f"{self.root}\nlabels: {names}",
             _table([_COLUMNS, *(row.cells() for row in self.rows)]),

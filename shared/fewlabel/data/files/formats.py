@@ -25,12 +25,14 @@ class Header:
     Args:
         shape: voxels along each axis, `(X, Y, Z)`; a 2D image has `Z = 1`.
         affine: (4, 4), voxel index to millimeters in the RAS+ frame, as nibabel and MONAI have it.
+        channels: values per voxel: the length of the fourth axis, as the Decathlon has it.
         remarks: what is doubtful about the geometry, by kind, see `geometry_remarks`.
 
     """
 
     shape: tuple[int, int, int]
     affine: NDArray[np.float64]
+    channels: int = 1
     remarks: dict[str, str] = field(default_factory=dict)
 
     @property
@@ -97,7 +99,8 @@ def header_of(file: Path, image: Any) -> Header:
     """Shape and affine of what `open_image` opened.
 
     Raises:
-        ValueError: the image is not 2D or 3D with one channel, or its geometry is unusable.
+        ValueError: the image is not 2D or 3D, with channels along a fourth axis if there are several, or its geometry
+            is unusable.
 
     """
     return _nifti_header(file, image) if _is_nifti(file) else _itk_header(file, image)
@@ -116,15 +119,15 @@ def _is_nifti(file: Path) -> bool:
 def _header(file: Path, shape: tuple[int, ...], affine: NDArray[np.float64]) -> Header:
     while len(shape) > 3 and shape[-1] == 1:
         shape = shape[:-1]
-    if len(shape) not in (2, 3) or min(shape) < 1:
+    if len(shape) not in (2, 3, 4) or min(shape) < 1:
         raise ValueError(
-            f"{file} has the shape {shape}; expected a 2D or 3D image with one channel: "
-            "split channels or time points into files of their own"
+            f"{file} has the shape {shape}; expected a 2D or 3D image, with channels along a fourth axis if there are "
+            "several: split what lies along other axes into files of their own"
         )
-    x, y, z = (*shape, 1)[:3]
+    x, y, z, channels = (*shape, 1, 1)[:4]
     if not np.isfinite(affine).all() or abs(np.linalg.det(affine[:3, :3])) < 1e-12:
         raise ValueError(f"{file} has an unusable geometry in its header (affine {affine.tolist()}): export it again")
-    return Header((x, y, z), affine)
+    return Header((x, y, z), affine, channels)
 
 
 def _nifti_header(file: Path, image: Any) -> Header:
@@ -149,6 +152,8 @@ def _itk_header(file: Path, reader: Any) -> Header:
         )
     n = reader.GetDimension()
     shape, keep = tuple(map(int, reader.GetSize())), min(n, 3)
+    if n > 3:
+        raise ValueError(f"{file} has the shape {shape}; expected a 2D or 3D image: convert it to NIfTI, or split it")
     affine = np.eye(4)
     direction = np.asarray(reader.GetDirection()).reshape(n, n)[:keep, :keep]
     affine[:keep, :keep] = direction * np.asarray(reader.GetSpacing())[:keep]

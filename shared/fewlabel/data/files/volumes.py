@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gzip
 import os
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +13,15 @@ from numpy.typing import NDArray
 
 from fewlabel.data.files.formats import Header, array_of, header_of, named_errors, open_image
 
+Image = str | os.PathLike[str] | Sequence[str]  # a file, or the files of its channels
+
 
 def read_header(path: str | os.PathLike[str]) -> Header:
     """Read shape and affine of a scan, without its voxels.
 
     Raises:
         FileNotFoundError: no such file.
-        ValueError: the header is unreadable, or the image is not 2D or 3D with one channel.
+        ValueError: the header is unreadable, or the image is not 2D or 3D, channels aside.
         ImportError: the format needs SimpleITK, which is not installed.
 
     """
@@ -52,6 +54,11 @@ def read_volume(
     with named_errors(file):
         image = open_image(file)
         header = header_of(file, image)
+        if header.channels != 1:
+            raise ValueError(
+                f"{file} has {header.channels} channels or time points; expected one value per voxel: split them into "
+                "files of their own"
+            )
         array = array_of(file, image).reshape(header.shape, order="F")
     if finite and not is_finite(array):
         raise ValueError(
@@ -61,6 +68,39 @@ def read_volume(
         check_label_values(file, label_values(array), allowed)
         array = array.astype(np.uint8 if max(allowed) < 256 else np.int32, copy=False)
     return array, header.affine
+
+
+def image_files(image: Image) -> list[Path]:
+    """Return the files of an image: one, or one for each channel."""
+    return [Path(image)] if isinstance(image, str | os.PathLike) else [Path(file) for file in image]
+
+
+def read_channels(image: Image) -> list[NDArray[Any]]:
+    """Read the channels of a scan, from one file or from a file for each.
+
+    Returns:
+        An array `(X, Y, Z)` for each channel; integers keep their type and everything else is float32.
+
+    Raises:
+        FileNotFoundError: no such file.
+        ValueError: a file is truncated or corrupt, or the channels differ in shape.
+        ImportError: the format needs SimpleITK, which is not installed.
+
+    """
+    files = image_files(image)
+    channels: list[NDArray[Any]] = []
+    for file in files:
+        with named_errors(file):
+            opened = open_image(file)
+            header = header_of(file, opened)
+            array = array_of(file, opened).reshape((*header.shape, header.channels), order="F")
+        channels.extend(array[..., number] for number in range(header.channels))
+        if channels[-1].shape != channels[0].shape:
+            raise ValueError(
+                f"{file} has the shape {header.shape}, but {files[0]} {channels[0].shape}: the channels of a case lie "
+                "on one grid; resample the one onto the other"
+            )
+    return channels
 
 
 def verify_checksum(path: str | os.PathLike[str]) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -12,9 +11,24 @@ from typing import Any
 
 from fewlabel.data.checks.problems import Problem
 from fewlabel.data.files.formats import ENDINGS, split_ending
-from fewlabel.data.layout.dataset_json import MINIMAL, read_json, read_labels
+from fewlabel.data.layout.channels import (
+    Channels,
+    channel_files,
+    channel_problems,
+    count_channels,
+    group_channels,
+    split_channel,
+    stem_of,
+)
+from fewlabel.data.layout.dataset_json import (
+    MINIMAL,
+    read_channel_names,
+    read_ignored_value,
+    read_json,
+    read_labels,
+)
 
-_CHANNEL = re.compile(r"(.+)_(\d{4})$")
+_TOO_MANY = 'name it under "channel_names" of dataset.json, remove it, or rename the files if the digits are a number'
 
 
 @dataclass(frozen=True)
@@ -23,16 +37,21 @@ class Volume:
 
     Args:
         name: the file's name without ending and without nnU-Net's channel suffix `_0000`.
-        image: the scan.
+        images: the scan's file, or the files of its channels in their order.
         label: the label map; None when unlabeled.
         training: it lies in `imagesTr`, not in `imagesTs`.
 
     """
 
     name: str
-    image: Path
+    images: tuple[Path, ...]
     label: Path | None
     training: bool
+
+    @property
+    def image(self) -> Path:
+        """The scan's file, or that of its first channel."""
+        return self.images[0]
 
 
 @dataclass
@@ -42,6 +61,9 @@ class Layout:
     Args:
         root: the folder, absolute.
         labels: label names by value; empty when `dataset.json` is missing or wrong.
+        ignored: the label value of voxels that nobody annotated; None if there is none.
+        channels: their names, numbers where `dataset.json` does not name them.
+        named: whether `dataset.json` names the channels.
         volumes: by name, in alphabetical order.
         problems: everything wrong with the names and `dataset.json`.
 
@@ -49,6 +71,9 @@ class Layout:
 
     root: Path
     labels: dict[int, str] = field(default_factory=dict)
+    ignored: int | None = None
+    channels: tuple[str, ...] = ()
+    named: bool = False
     volumes: dict[str, Volume] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
 
@@ -61,8 +86,9 @@ def read_layout(root: str | os.PathLike[str]) -> Layout:
     """Find images, label maps and label names under a folder.
 
     An image is paired with the label map of the same name: `imagesTr/a.nii.gz` or `imagesTr/a_0000.nii.gz` with
-    `labelsTr/a.nii.gz`; the endings may differ. Pairs of other names can stand in the Decathlon's `training` list in
-    `dataset.json`. An image without a label map is unlabeled. Hidden files are skipped.
+    `labelsTr/a.nii.gz`; the endings may differ. Channels are files of their own, `a_0000`, `a_0001`, ..., or lie along
+    the fourth axis of one file; `dataset.json` names them. Pairs of other names can stand in the Decathlon's `training`
+    list in `dataset.json`. An image without a label map is unlabeled. Hidden files are skipped.
 
     Raises:
         FileNotFoundError: the folder does not exist.
@@ -80,8 +106,11 @@ def read_layout(root: str | os.PathLike[str]) -> Layout:
     content = _read_description(layout)
     pairs = _read_training_list(layout, content.get("training", []))
     numbered = _is_numbered(layout.root, pairs)
-    _pair(layout, "Tr", pairs, numbered)
-    _pair(layout, "Ts", {}, numbered)
+    listed = {file for channels, _ in pairs for files in channels.values() for file in files}
+    images = {half: _images(layout, half, listed, numbered) for half in ("Tr", "Ts")}
+    _name_channels(layout, [*images.values(), {str(label): channels for channels, label in pairs}])
+    _pair(layout, "Tr", images["Tr"], pairs)
+    _pair(layout, "Ts", images["Ts"], [])
     if not any(volume.training for volume in layout.volumes.values()):
         layout.error("no images", f"{folder / 'imagesTr'} holds no image: {_what_else(folder / 'imagesTr')}")
     layout.volumes = dict(sorted(layout.volumes.items()))
@@ -101,22 +130,19 @@ def _read_description(layout: Layout) -> dict[str, Any]:
         layout.error("dataset.json", str(error))
         return {}
     try:
+        layout.channels = read_channel_names(path, content)
+        layout.named = bool(layout.channels)
         layout.labels = read_labels(path, content)
+        layout.ignored = read_ignored_value(path, content)
     except ValueError as error:
         layout.error("dataset.json", str(error))
-    channels = content.get("channel_names", content.get("modality", {}))
-    if isinstance(channels, dict) and len(channels) > 1:
-        layout.error(
-            "channels",
-            f"{path} names {len(channels)} channels ({', '.join(map(str, channels.values()))}); "
-            "fewlabel reads one: keep one channel per dataset",
-        )
     return content
 
 
-def _read_training_list(layout: Layout, entries: object) -> dict[Path, Path]:
-    """The Decathlon's explicit pairs, label map by image."""
-    path, pairs = layout.root / "dataset.json", {}
+def _read_training_list(layout: Layout, entries: object) -> list[tuple[Channels, Path]]:
+    """The Decathlon's explicit pairs of images and label maps."""
+    path = layout.root / "dataset.json"
+    pairs: list[tuple[Channels, Path]] = []
     for entry in entries if isinstance(entries, list) else []:
         if not isinstance(entry, dict) or not isinstance(entry.get("image"), str) or not entry.get("label"):
             layout.error(
@@ -124,50 +150,63 @@ def _read_training_list(layout: Layout, entries: object) -> dict[Path, Path]:
             )
             continue
         image, label = (Path(os.path.normpath(layout.root / str(entry[key]))) for key in ("image", "label"))
-        if not image.is_file():  # nnU-Net v1 lists the image without its channel suffix
-            stem, ending = split_ending(image.name) or (image.stem, image.suffix)
-            image = (
-                image.with_name(f"{stem}_0000{ending}") if image.with_name(f"{stem}_0000{ending}").is_file() else image
-            )
-        missing = [str(file) for file in (image, label) if not file.is_file()]
+        channels: Channels = {0: [image]} if image.is_file() else {}
+        if not channels or (len(layout.channels) > 1 and stem_of(image) != stem_of(label)):
+            channels = channel_files(image) or channels  # nnU-Net v1 lists images without the numbers of channels
+        missing = [str(file) for file, found in ((image, channels), (label, label.is_file())) if not found]
         if missing:
             layout.error(
                 "missing file",
                 f'{path} lists {missing[0]} under "training", which does not exist: copy it, or remove the entry',
             )
         else:
-            pairs[image] = label
+            pairs.append((channels, label))
     return pairs
 
 
-def _pair(layout: Layout, suffix: str, pairs: dict[Path, Path], numbered: bool) -> None:
+def _name_channels(layout: Layout, images: list[dict[str, Channels]]) -> None:
+    """Number the channels where `dataset.json` does not name them."""
+    if layout.channels:
+        return
+    count = count_channels(images)
+    layout.channels = tuple(f"channel {number}" for number in range(count))
+    if count > 1:
+        path = layout.root / "dataset.json"
+        message = f"{path} names no channels, the files have {count}, _0000 to _{count - 1:04d}"
+        layout.problems.append(Problem("note", "channels", f'{message}; name them under "channel_names"'))
+
+
+def _pair(layout: Layout, half: str, images: dict[str, Channels], pairs: list[tuple[Channels, Path]]) -> None:
     """Join images and label maps of one half, `Tr` or `Ts`, by their names."""
-    labels = _by_name(layout, ((_stem(file), file) for file in _files(layout.root / f"labels{suffix}")))
-    images = _images(layout, layout.root / f"images{suffix}", set(pairs), numbered)
-    for image, label in pairs.items():
-        name = _stem(label)
-        if name in images and images[name] != image:
-            layout.error(
-                "duplicate", f"{images[name]} and {image} are both volume {name!r}: rename or remove one", name
-            )
-        images[name] = image
+    labels = _by_name(layout, ((stem_of(file), file) for file in _files(layout.root / f"labels{half}")))
+    for channels, label in pairs:
+        name = stem_of(label)
+        if name in images and images[name] != channels:
+            both = f"{_first(images[name])} and {_first(channels)}"
+            layout.error("duplicate", f"{both} are both volume {name!r}: rename or remove one", name)
+        images[name] = channels
         labels[name] = label
-    for name, image in images.items():
+    for name, channels in images.items():
         if name in layout.volumes:
-            layout.error(
-                "duplicate",
-                f"volume {name!r} is both {layout.volumes[name].image} and {image}: rename or remove one",
-                name,
-            )
-        layout.volumes.setdefault(name, Volume(name, image, labels.pop(name, None), suffix == "Tr"))
+            both = f"{layout.volumes[name].image} and {_first(channels)}"
+            layout.error("duplicate", f"volume {name!r} is both {both}: rename or remove one", name)
+        for problem in channel_problems(name, channels, layout.channels, _TOO_MANY):
+            layout.error("channels", problem, name)
+        files = tuple(channels[number][0] for number in sorted(channels))
+        layout.volumes.setdefault(name, Volume(name, files, labels.pop(name, None), half == "Tr"))
+    listed = {label for _, label in pairs}
     for name, label in labels.items():
-        if label not in pairs.values():
+        if label not in listed:
             layout.error(
                 "no image",
-                f"{label} has no image: expected {layout.root / f'images{suffix}' / label.name}; rename it like its "
+                f"{label} has no image: expected {layout.root / f'images{half}' / label.name}; rename it like its "
                 "image, or remove it",
                 name,
             )
+
+
+def _first(channels: Channels) -> Path:
+    return channels[min(channels)][0]
 
 
 def _files(folder: Path) -> list[Path]:
@@ -177,36 +216,24 @@ def _files(folder: Path) -> list[Path]:
     return sorted(file for file in folder.iterdir() if split_ending(file.name) and not file.is_dir())
 
 
-def _stem(file: Path) -> str:
-    stem_ending = split_ending(file.name)
-    return stem_ending[0] if stem_ending else file.stem
-
-
-def _is_numbered(root: Path, pairs: dict[Path, Path]) -> bool:
+def _is_numbered(root: Path, pairs: list[tuple[Channels, Path]]) -> bool:
     """Whether four digits at the end of a name (`scan_0012`) are a number, not a channel: a label map carries them."""
-    images = [file for suffix in ("Tr", "Ts") for file in _files(root / f"images{suffix}")]
-    labels = [file for suffix in ("Tr", "Ts") for file in _files(root / f"labels{suffix}")] + list(pairs.values())
-    shared = {_stem(file) for file in images} & {_stem(file) for file in labels}
-    return any(_CHANNEL.match(stem) for stem in shared)
+    images = [file for half in ("Tr", "Ts") for file in _files(root / f"images{half}")]
+    labels = [file for half in ("Tr", "Ts") for file in _files(root / f"labels{half}")]
+    labels += [label for _, label in pairs]
+    shared = {stem_of(file) for file in images} & {stem_of(file) for file in labels}
+    return any(split_channel(stem) for stem in shared)
 
 
-def _images(layout: Layout, folder: Path, listed: set[Path], numbered: bool) -> dict[str, Path]:
-    """The images of a folder by volume name, without nnU-Net's channel suffix unless names are numbered."""
-    files = _files(folder)
-    stems = {_stem(file) for file in files}
-    named: list[tuple[str, Path]] = []
-    for file in (file for file in files if file not in listed):
-        match = None if numbered else _CHANNEL.match(_stem(file))
-        if match and match[2] != "0000" and f"{match[1]}_0000" in stems:
-            layout.error(
-                "channels",
-                f"{file} is channel {int(match[2])} of {match[1]!r}; fewlabel reads one: keep channel _0000 only, "
-                "or rename the files if the digits are a number",
-                match[1],
-            )
-            continue
-        named.append((match[1] if match and match[2] == "0000" else _stem(file), file))
-    return _by_name(layout, named)
+def _images(layout: Layout, half: str, listed: set[Path], numbered: bool) -> dict[str, Channels]:
+    """The images of a folder by volume name, which is without nnU-Net's channel suffix unless names are numbered."""
+    files = [file for file in _files(layout.root / f"images{half}") if file not in listed]
+    if not numbered:
+        return group_channels(files, several=len(layout.channels) > 1)
+    found: dict[str, Channels] = {}
+    for file in files:
+        found.setdefault(stem_of(file), {}).setdefault(0, []).append(file)
+    return found
 
 
 def _by_name(layout: Layout, files: Iterable[tuple[str, Path]]) -> dict[str, Path]:

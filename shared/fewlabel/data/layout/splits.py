@@ -1,4 +1,4 @@
-"""Decide which case trains with its labels, trains without, validates or tests: from `splits.json`, else by rule."""
+"""Decide which case trains with its labels, trains without, validates or tests: from a file, else by rule."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Literal
 
 from fewlabel.data.checks.problems import Problem
 from fewlabel.data.layout.folders import Layout
+from fewlabel.data.layout.splits_final import read_fold
 from fewlabel.data.layout.splits_json import SPLITS, Split, SplitsFile, read_splits
 from fewlabel.listing import first_few
 
@@ -49,7 +50,7 @@ def held_out(cases: int) -> int:
     return max(1, (cases + 5) // 10) if cases >= 3 else 0
 
 
-def assign_splits(layout: Layout, seed: int = 0) -> Splits:
+def assign_splits(layout: Layout, seed: int = 0, fold: int | None = None) -> Splits:
     """Split a dataset.
 
     A split that `splits.json` gives is taken literally, in its order. One that it does not give (or all, without the
@@ -63,13 +64,26 @@ def assign_splits(layout: Layout, seed: int = 0) -> Splits:
     A case is what `splits.json` groups under "cases", or a volume on its own. Volumes of a labeled case that have no
     label map are unlabeled.
 
+    Without `splits.json`, a fold of nnU-Net's `splits_final.json` says which cases are labeled, shuffled by the seed,
+    and which validate.
+
     Args:
         layout: the files.
         seed: orders the labeled cases when `splits.json` does not.
+        fold: of `splits_final.json`, the first one by default.
+
+    Raises:
+        ValueError: a fold is asked for, and no `splits_final.json` decides.
 
     """
     given = read_splits(layout)
     found = Splits(problems=given.problems)
+    chosen = read_fold(layout, fold)
+    if chosen is not None:
+        found.problems.extend(chosen.problems)
+        if chosen.train or chosen.validation:
+            given.splits["labeled"] = {name: [name] for name in shuffled(chosen.train, seed) if name in layout.volumes}
+            given.splits["validation"] = {name: [name] for name in chosen.validation if name in layout.volumes}
     _labeled_and_validation(layout, given, seed, found)
     found.splits["test"] = given.splits.get("test", _scored(layout, given, found))
     found.splits["unlabeled"] = given.splits.get("unlabeled", _others(layout, given, found))

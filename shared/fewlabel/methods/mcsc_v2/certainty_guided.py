@@ -122,13 +122,14 @@ class CertaintyGuidedContrastiveLoss(nn.Module):
         if self.certain_anchors:
             members = anchors(
                 pixels.probabilities,
-                pixels.labels,
+                pixels.labels.clamp(min=0),
                 labeled=pixels.labeled,
                 certain=pixels.certain,
                 threshold=self.threshold,
             )
         else:
             members = pixels.of_class(self.num_classes)
+        members = members & pixels.counted[:, None]
         if not self.include_background:
             members[:, 0] = False
         return members
@@ -139,7 +140,7 @@ class CertaintyGuidedContrastiveLoss(nn.Module):
         if self.ranked_negatives:
             offered = negatives(
                 pixels.probabilities,
-                pixels.labels,
+                pixels.labels.clamp(min=0),
                 labeled=pixels.labeled,
                 certain=pixels.certain,
                 certain_rank=self.certain_rank,
@@ -147,6 +148,7 @@ class CertaintyGuidedContrastiveLoss(nn.Module):
             )
         else:
             offered = ~pixels.of_class(self.num_classes)
+        offered = offered & pixels.counted[:, None]
         # no more than the bank would take, so that no more are projected
         most = self.num_keys if self.bank is None else self.bank.quota
         chosen = [sample_mask(column, most) for column in offered.T]

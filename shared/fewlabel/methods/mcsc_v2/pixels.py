@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
+from fewlabel.labels import IGNORED
 from fewlabel.losses import hard_labels
 from fewlabel.networks import ContrastProjector, NetworkOutput
 from fewlabel.sampling import certain_mask, entropy, nearest_pixels
@@ -24,7 +25,7 @@ class Guidance:
 
     Attributes:
         probabilities: (2N, K, H, W).
-        labels: (2N, H, W), ground truth where labeled.
+        labels: (2N, H, W), ground truth where labeled; :data:`fewlabel.labels.IGNORED` where nobody annotated.
         labeled: (2N, H, W) bool.
         certain: (2N, H, W) bool, true where labeled.
     """
@@ -92,6 +93,7 @@ class Pixels:
         labels: (n,).
         labeled: (n,) bool.
         certain: (n,) bool.
+        counted: (n,) bool, false for labeled pixels that nobody annotated.
         projected: how many pixels were projected so far, a pixel as often as it was asked for.
     """
 
@@ -110,6 +112,7 @@ class Pixels:
         self.labels = guide.labels.flatten()
         self.labeled = guide.labeled.flatten()
         self.certain = guide.certain.flatten()
+        self.counted = self.labels != IGNORED
 
     def of_class(self, num_classes: int) -> Tensor:
         """Return which pixels belong to each class by their labels (n, K)."""

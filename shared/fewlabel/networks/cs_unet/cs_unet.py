@@ -41,7 +41,7 @@ class CSUNet(TokenUNet):
     The rows of table 3.4: feed_forward="convolution", "residual", "preactivation", "resnext".
 
     Args:
-        in_channels: 1 (the gray image is repeated to three channels, as in the released code) or 3.
+        in_channels: of the image; one channel is repeated to three, as in the released code.
         num_classes: K, background included.
         img_size: side, or height and width, the network is meant for; a check only, since no weight depends on it.
         embed_dim: channels of the finest tokens, doubled at each stage.
@@ -106,7 +106,7 @@ class CSUNet(TokenUNet):
             conv_projection=conv_projection, conv_output=conv_output, position_bias=position_bias,
         )  # fmt: skip
         rates = rising_rates(drop_path, depths)
-        self.embedding = _embedding(embed_dim, dropout, conv_embedding)
+        self.embedding = _embedding(self.embedded_channels, embed_dim, dropout, conv_embedding)
         self.encoder = nn.ModuleList()
         coarsest = len(depths) - 1
         for stage, dim in enumerate(self.dims):
@@ -125,13 +125,13 @@ class CSUNet(TokenUNet):
             nn.init.xavier_normal_(self.head.weight)
 
     def embed(self, x: Tensor) -> Tensor:
-        """Image (B, 3, H, W) -> tokens (B, H / 4, W / 4, embed_dim)."""
+        """Image (B, embedded_channels, H, W) -> tokens (B, H / 4, W / 4, embed_dim)."""
         y: Tensor = self.embedding(x)
         return y
 
 
-def _embedding(dim: int, dropout: float, convolutional: bool) -> nn.Module:
-    return ConvTokenEmbedding(3, dim, dropout) if convolutional else LinearTokenEmbedding(3, dim)
+def _embedding(channels: int, dim: int, dropout: float, convolutional: bool) -> nn.Module:
+    return ConvTokenEmbedding(channels, dim, dropout) if convolutional else LinearTokenEmbedding(channels, dim)
 
 
 def _blocks(block: Callable[..., CSBlock], dim: int, num_heads: int, drop_paths: Sequence[float]) -> nn.Sequential:

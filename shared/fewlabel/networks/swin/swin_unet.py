@@ -60,7 +60,8 @@ class SwinUnet(TokenUNet):
     well (see :func:`fewlabel.networks.swin.window_attention.window_layout`), with the same weights.
 
     Args:
-        in_channels: 1 (the gray image is repeated to three channels, which ImageNet weights expect) or 3.
+        in_channels: of the image; one channel is repeated to three, which ImageNet weights expect. With another number
+            than 1 or 3 the first layer alone starts at random.
         num_classes: K, background included.
         img_size: side, or height and width, the network is meant for; a check only, since no weight depends on it.
         embed_dim: channels of the finest tokens, doubled at each stage.
@@ -105,7 +106,7 @@ class SwinUnet(TokenUNet):
         super().__init__(in_channels, img_size, embed_dim, depths, num_heads, head_kernel_size)
         rates = rising_rates(drop_path, depths)
         coarsest = len(depths) - 1
-        self.patch_embed = PatchEmbed(PATCH, 3, embed_dim, nn.LayerNorm, spatial_dims=2)
+        self.patch_embed = PatchEmbed(PATCH, self.embedded_channels, embed_dim, nn.LayerNorm, spatial_dims=2)
         self.encoder = nn.ModuleList()
         for stage, dim in enumerate(self.dims):
             downsample = stage < coarsest
@@ -124,7 +125,7 @@ class SwinUnet(TokenUNet):
             load_pretrained_swin(self, pretrained_path)
 
     def embed(self, x: Tensor) -> Tensor:
-        """Image (B, 3, H, W) -> tokens (B, H / 4, W / 4, embed_dim)."""
+        """Image (B, embedded_channels, H, W) -> tokens (B, H / 4, W / 4, embed_dim)."""
         y: Tensor = self.patch_embed(x).permute(0, 2, 3, 1)
         return y
 

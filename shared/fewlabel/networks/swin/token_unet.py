@@ -43,7 +43,7 @@ class TokenUNet(nn.Module):
     tokens to the next resolution; those of the decoder take the coarser map and the encoder's of their resolution.
 
     Args:
-        in_channels: 1 (the gray image is repeated to three channels) or 3.
+        in_channels: of the image; one channel is repeated to three, which ImageNet weights expect.
         img_size: side, or height and width, the network is meant for; a check only, since no weight depends on it.
         embed_dim: channels of the finest tokens, doubled at each stage.
         depths: blocks per encoder stage.
@@ -81,6 +81,7 @@ class TokenUNet(nn.Module):
         self.dims = [embed_dim * 2**i for i in range(len(depths))]
         _check_arguments(in_channels, self.dims, depths, num_heads, head_kernel_size)
         self.in_channels = in_channels
+        self.embedded_channels = embedded_channels(in_channels)
         self.stride = PATCH * 2 ** (len(depths) - 1)
         sides = (img_size, img_size) if isinstance(img_size, int) else img_size
         self._check_sides(*sides)
@@ -88,7 +89,7 @@ class TokenUNet(nn.Module):
         self.feature_channels = coarser | {1: embed_dim}
 
     def embed(self, x: Tensor) -> Tensor:
-        """Image (B, 3, H, W) -> tokens (B, H / 4, W / 4, embed_dim)."""
+        """Image (B, embedded_channels, H, W) -> tokens (B, H / 4, W / 4, embed_dim)."""
         raise NotImplementedError
 
     def features(self, x: Tensor) -> dict[int, Tensor]:
@@ -106,7 +107,7 @@ class TokenUNet(nn.Module):
         """
         if not torch.jit.is_scripting():  # type: ignore[attr-defined]
             self._check_input(x)
-        x = self.embed(x.expand(-1, 3, -1, -1))
+        x = self.embed(x.expand(-1, self.embedded_channels, -1, -1))
         skips: list[Tensor] = []
         for stage in self.encoder:
             skips.append(x)
@@ -144,6 +145,15 @@ class TokenUNet(nn.Module):
             )
 
 
+def embedded_channels(in_channels: int) -> int:
+    """How many channels the first layer of these networks sees: one is repeated to three.
+
+    >>> [embedded_channels(number) for number in (1, 2, 3, 4)]
+    [3, 2, 3, 4]
+    """
+    return 3 if in_channels == 1 else in_channels
+
+
 def rising_rates(drop_path: float, depths: Sequence[int]) -> list[list[float]]:
     """Rates of stochastic depth for the blocks of each stage, rising linearly from 0 over all of them.
 
@@ -178,8 +188,8 @@ def token_head(dim: int, num_classes: int, kernel_size: int) -> nn.Conv2d:
 def _check_arguments(
     in_channels: int, dims: Sequence[int], depths: Sequence[int], num_heads: Sequence[int], head_kernel_size: int
 ) -> None:
-    if in_channels not in (1, 3):
-        raise ValueError(f"in_channels must be 1 (gray, repeated) or 3, got {in_channels}.")
+    if in_channels < 1:
+        raise ValueError(f"in_channels must be at least 1, got {in_channels}.")
     if len(depths) < 2 or len(depths) != len(num_heads):
         raise ValueError(
             f"depths and num_heads need one entry per stage, at least two; got {tuple(depths)} and {tuple(num_heads)}."
