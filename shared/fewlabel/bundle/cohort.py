@@ -56,9 +56,13 @@ class BundleCohort:
     ) -> None:
         if not dataset_dir:
             raise ValueError("dataset_dir is empty; name the dataset's folder, or leave it out to run the demo")
-        self.dataset_dir, self.demo_dir = Path(dataset_dir).resolve(), Path(demo_dir).resolve()
-        self.labeled_cases, self.seed, self.fold = labeled_cases, seed, fold
-        self.demo_labeled_cases, self.phantom = demo_labeled_cases, phantom
+        self.dataset_dir = Path(dataset_dir).resolve()
+        self.demo_dir = Path(demo_dir).resolve()
+        self.labeled_cases = labeled_cases
+        self.seed = seed
+        self.fold = fold
+        self.demo_labeled_cases = demo_labeled_cases
+        self.phantom = phantom
 
     @property
     def is_demo(self) -> bool:

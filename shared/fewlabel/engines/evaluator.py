@@ -65,9 +65,13 @@ class CheckpointEvaluator:
         history: str | os.PathLike[str] | None = None,
         settings: Mapping[str, Any] | None = None,
     ) -> None:
-        self.evaluator, self.network, self.labels = evaluator, network, dict(labels)
+        self.evaluator = evaluator
+        self.network = network
+        self.labels = dict(labels)
         self.checkpoints = {name: Path(path) for name, path in checkpoints.items()}
-        self.output_dir, self.title, self.history = Path(output_dir), title, history
+        self.output_dir = Path(output_dir)
+        self.title = title
+        self.history = history
         self.settings = dict(settings or {})
 
     def run(self) -> str:

@@ -50,9 +50,14 @@ class LabelMapper:
     def __init__(
         self, evaluator: SupervisedEvaluator, postprocessing: Any, second_network: nn.Module | None = None
     ) -> None:
-        self.network, self.inferer, self.device = evaluator.network, evaluator.inferer, evaluator.state.device
-        self.mode, self.amp, self.amp_kwargs = evaluator.mode, evaluator.amp, evaluator.amp_kwargs
-        self.steps, self.second_network = _steps(postprocessing), second_network
+        self.network = evaluator.network
+        self.inferer = evaluator.inferer
+        self.device = evaluator.state.device
+        self.mode = evaluator.mode
+        self.amp = evaluator.amp
+        self.amp_kwargs = evaluator.amp_kwargs
+        self.steps = _steps(postprocessing)
+        self.second_network = second_network
         self.networks = [self.network] if second_network is None else [self.network, second_network]
 
     def __call__(self, case: Mapping[str, Any]) -> LabelMap:

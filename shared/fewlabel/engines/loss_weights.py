@@ -52,7 +52,8 @@ class GaussianRamp:
     def __init__(self, peak: float, length: float = 1.0) -> None:
         if not 0 < length <= 1:
             raise ValueError(f"length is a share of the training in (0, 1], got {length}")
-        self.peak, self.length = float(peak), float(length)
+        self.peak = float(peak)
+        self.length = float(length)
 
     def __call__(self, progress: float) -> float:
         """Return the weight, see :class:`LossWeightSchedule`."""

@@ -72,8 +72,11 @@ class Segmenter:
                 "uncertainty is how far two networks disagree, and this bundle trains one; leave --uncertainty out, or "
                 "take a bundle that trains two, such as cts or mcsc"
             )
-        self.evaluator, self.data, self.preprocessing = evaluator, list(data), preprocessing
-        self.postprocessing, self.output_dir = postprocessing, Path(output_dir)
+        self.evaluator = evaluator
+        self.data = list(data)
+        self.preprocessing = preprocessing
+        self.postprocessing = postprocessing
+        self.output_dir = Path(output_dir)
         self.second_network = second_network if uncertainty else None
         self.finished = CompletedCases(self.output_dir)
         for item in self.data:

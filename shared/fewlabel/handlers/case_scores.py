@@ -34,7 +34,9 @@ class CaseScores:
     """
 
     def __init__(self, checkpoint: str, labels: Mapping[int, str], prediction_dir: str | os.PathLike[str]) -> None:
-        self.checkpoint, self.labels, self.prediction_dir = checkpoint, dict(labels), Path(prediction_dir)
+        self.checkpoint = checkpoint
+        self.labels = dict(labels)
+        self.prediction_dir = Path(prediction_dir)
         self.rows: list[dict[str, Any]] = []
         self.files: dict[str, dict[str, Path]] = {}
 

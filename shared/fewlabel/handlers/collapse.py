@@ -43,7 +43,9 @@ class CollapseAlarm:
         if patience < 1:
             raise ValueError(f"patience must be at least 1, got {patience}")
         self.labels = {int(value): name for value, name in labels.items() if int(value) != 0}
-        self.patience, self.prediction_key, self.label_key = patience, prediction_key, label_key
+        self.patience = patience
+        self.prediction_key = prediction_key
+        self.label_key = label_key
         self.missing = dict.fromkeys(self.labels.values(), 0)
         self._counts: torch.Tensor | None = None
 

@@ -26,10 +26,12 @@ class JsonlLogger:
     """
 
     def __init__(self, path: str | os.PathLike[str], evaluator: Engine | None = None) -> None:
-        self.path, self.evaluator = Path(path), evaluator
+        self.path = Path(path)
+        self.evaluator = evaluator
         self._records: list[dict[str, Any]] = []
         self._sums: dict[str, Any] = {}
-        self._steps, self._since = 0, 0.0
+        self._steps = 0
+        self._since = 0.0
 
     def attach(self, engine: Engine) -> None:
         """Attach to a :class:`fewlabel.engines.SemiSupervisedTrainer`."""
@@ -38,7 +40,9 @@ class JsonlLogger:
         engine.add_event_handler(Events.EPOCH_COMPLETED, self)
 
     def _start(self, engine: Engine) -> None:
-        self._sums, self._steps, self._since = {}, 0, time.perf_counter()
+        self._sums = {}
+        self._steps = 0
+        self._since = time.perf_counter()
 
     def _add(self, engine: Engine) -> None:
         # tensors are added up as they are: a float would wait for the device at every step

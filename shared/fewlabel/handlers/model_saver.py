@@ -57,8 +57,11 @@ class ModelSaver:
         settings: Mapping[str, Any] | None = None,
         second_network: nn.Module | None = None,
     ) -> None:
-        self.network, self.ckpt_dir, self.evaluator = network, Path(ckpt_dir), evaluator
-        self.settings, self.second_network = settings, second_network
+        self.network = network
+        self.ckpt_dir = Path(ckpt_dir)
+        self.evaluator = evaluator
+        self.settings = settings
+        self.second_network = second_network
 
     def attach(self, engine: Engine) -> None:
         """Attach to a trainer."""

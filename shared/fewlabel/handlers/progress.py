@@ -27,9 +27,11 @@ class Progress:
     """
 
     def __init__(self, evaluator: Engine | None = None, every: int = 10) -> None:
-        self.evaluator, self.every = evaluator, every
+        self.evaluator = evaluator
+        self.every = every
         self._bar: Any = None
-        self._started, self._done_before = 0.0, 0
+        self._started = 0.0
+        self._done_before = 0
 
     def attach(self, engine: Engine) -> None:
         """Attach to a :class:`fewlabel.engines.SemiSupervisedTrainer`."""
@@ -52,7 +54,8 @@ class Progress:
             disable=not sys.stderr.isatty(),
             dynamic_ncols=True,
         )
-        self._started, self._done_before = time.perf_counter(), state.iteration
+        self._started = time.perf_counter()
+        self._done_before = state.iteration
 
     def _step(self, engine: Engine) -> None:
         self._bar.update()

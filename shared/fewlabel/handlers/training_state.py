@@ -62,7 +62,10 @@ class TrainingState:
     ) -> None:
         if interval < 1:
             raise ValueError(f"interval must be at least 1, got {interval}")
-        self.path, self.evaluator, self.resume, self.interval = Path(path), evaluator, resume, interval
+        self.path = Path(path)
+        self.evaluator = evaluator
+        self.resume = resume
+        self.interval = interval
 
     def attach(self, engine: Engine) -> None:
         """Attach to a :class:`fewlabel.engines.SemiSupervisedTrainer`."""

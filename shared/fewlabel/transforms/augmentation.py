@@ -63,7 +63,9 @@ class SliceAugmentationd(Randomizable, MapTransform):
             raise ValueError(f"size must be two numbers of pixels, rows and columns, got {size!r}")
         if not 0 <= angle < float("inf"):
             raise ValueError(f"angle must be a number of degrees, 0 or more, got {angle}")
-        self.angle, self.flips, self.released_resize = float(angle), flips, released_resize
+        self.angle = float(angle)
+        self.flips = flips
+        self.released_resize = released_resize
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         """Return the dictionary with the augmented slices in place of those under ``keys``."""

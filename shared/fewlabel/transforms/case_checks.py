@@ -31,7 +31,9 @@ class CheckCased(MapTransform):
         ignored: int | None = None,
     ) -> None:
         super().__init__([image_key] if label_key is None else [image_key, label_key], allow_missing_keys=True)
-        self.num_classes, self.image_key, self.label_key = num_classes, image_key, label_key
+        self.num_classes = num_classes
+        self.image_key = image_key
+        self.label_key = label_key
         self.ignored = ignored
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:

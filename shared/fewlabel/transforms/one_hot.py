@@ -23,7 +23,8 @@ class OneHotClassesd(MapTransform):
 
     def __init__(self, num_classes: int, prediction_key: str = "pred", label_key: str = "label") -> None:
         super().__init__([prediction_key, label_key], allow_missing_keys=True)
-        self.num_classes, self.prediction_key = num_classes, prediction_key
+        self.num_classes = num_classes
+        self.prediction_key = prediction_key
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         """Return the case with (K, *spatial) float32 under both keys."""

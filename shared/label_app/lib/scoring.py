@@ -30,7 +30,8 @@ class PredictedQuality(ScoringMethod):
 
     def __init__(self, path: Path) -> None:
         super().__init__(f"Predicted quality: how far the two students of {path.name} agree on a study")
-        self.path, self.key = path, quality_key(path.name)
+        self.path = path
+        self.key = quality_key(path.name)
 
     def __call__(self, request: dict[str, Any], datastore: Any) -> dict[str, Any]:
         """Score, and return how many studies were scored, skipped, and which failed and why."""

@@ -116,7 +116,9 @@ class _Both:
     """Both networks as one with twice the channels: one pass of the inferer takes the same way for both."""
 
     def __init__(self, network: Forward, exported: Forward) -> None:
-        self.network, self.exported, self.difference = network, exported, 0.0
+        self.network = network
+        self.exported = exported
+        self.difference = 0.0
 
     def __call__(self, images: Tensor) -> Tensor:
         plain = images.as_subclass(Tensor).contiguous()

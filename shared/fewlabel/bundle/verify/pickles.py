@@ -94,7 +94,9 @@ class _Machine:
     """The stack and memo of a pickle, with placeholders for everything that would be a call."""
 
     def __init__(self, saved: Saved) -> None:
-        self.saved, self.stack, self.memo = saved, list[Any](), dict[int, Any]()
+        self.saved = saved
+        self.stack = list[Any]()
+        self.memo = dict[int, Any]()
 
     def run(self, pickled: bytes) -> Any:
         for opcode, argument, _ in pickletools.genops(pickled):

@@ -65,7 +65,8 @@ class _Atrium:
 
     def __init__(self, rng: np.random.Generator, center: NDArray[np.float64]) -> None:
         pose = Rotation.from_euler("zxy", rng.uniform([-180, -25, -25], [180, 25, 25]), degrees=True).as_matrix()
-        self.center, self.pose = center, pose
+        self.center = center
+        self.pose = pose
         self.body = _Blob(
             center, rng.uniform((18, 13, 15), (28, 20, 24)), pose, _bumps(rng, 5, rng.uniform(0.03, 0.12))
         )

@@ -64,7 +64,9 @@ class Preparation:
     def __init__(
         self, out: Path, dataset: str, raw: Path, facts: dict[str, Any], report: Callable[[str], None] = print
     ) -> None:
-        self.out, self.raw, self.report = out, raw, report
+        self.out = out
+        self.raw = raw
+        self.report = report
         self.files = self._finished_files(dataset)
         self.manifest = {"dataset": dataset, **facts, "files": self.files}
         for rest in out.rglob(".*.partial"):  # of a run that was killed

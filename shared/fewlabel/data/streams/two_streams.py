@@ -52,9 +52,13 @@ class StreamSampler(Sampler[list[tuple[int, int]]]):
             raise ValueError(f"seed must be 0 or more, got {seed}")
         if not 0 <= rank < world_size:
             raise ValueError(f"rank must be one of 0 .. {world_size - 1}, got {rank}")
-        self.length, self.batch_size = length, batch_size
-        self.seed, self.stream, self.first_batch = seed, stream, first_batch
-        self.rank, self.world_size = rank, world_size
+        self.length = length
+        self.batch_size = batch_size
+        self.seed = seed
+        self.stream = stream
+        self.first_batch = first_batch
+        self.rank = rank
+        self.world_size = world_size
 
     def __iter__(self) -> Iterator[list[tuple[int, int]]]:
         current, order = -1, np.empty(0, dtype=np.int64)
@@ -117,10 +121,14 @@ class TwoStreamLoader:
             )
         if seed < 0:
             raise ValueError(f"seed must be 0 or more, got {seed}")
-        self.labeled, self.unlabeled = labeled, unlabeled
-        self.labeled_batch_size, self.unlabeled_batch_size = labeled_batch_size, unlabeled_batch_size
-        self.steps_per_epoch, self.seed = steps_per_epoch, seed
-        self.num_workers, self.pin_memory = num_workers, pin_memory
+        self.labeled = labeled
+        self.unlabeled = unlabeled
+        self.labeled_batch_size = labeled_batch_size
+        self.unlabeled_batch_size = unlabeled_batch_size
+        self.steps_per_epoch = steps_per_epoch
+        self.seed = seed
+        self.num_workers = num_workers
+        self.pin_memory = pin_memory
         self.step = 0
 
     def __len__(self) -> int:

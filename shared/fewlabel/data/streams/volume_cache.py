@@ -61,8 +61,10 @@ class VolumeCache:
         layout: str,
         cache_dir: str | os.PathLike[str] | None = None,
     ) -> None:
-        self.data, self.keys = data, tuple(keys)
-        self.preprocessing, self.arrange = preprocessing, arrange
+        self.data = data
+        self.keys = tuple(keys)
+        self.preprocessing = preprocessing
+        self.arrange = arrange
         self.folder = Path(cache_dir) if cache_dir else self._temporary()
         self._maps: dict[tuple[Path, str], np.ndarray] = {}
         recipe = f"{_FORMAT}|{__version__}|{monai.__version__}|{layout}|{describe_transforms(preprocessing)}"
