@@ -36,13 +36,13 @@ def where(bundle: str) -> None:
 
 
 def check(directory: str, labeled_cases: int | None = None, seed: int = 0, fold: int | None = None) -> None:
-    """Validate a dataset before hours of training: print a table, every problem and its cure.
+    """Validate a dataset before hours of training: print a table, every problem and what to do.
 
     Exits with 1 when the dataset has errors, with 2 when the command cannot run.
 
     Args:
         directory: The folder with imagesTr, labelsTr and dataset.json.
-        labeled_cases: Train with the first so many labeled cases; all of them when left out.
+        labeled_cases: Train with the first N labeled cases; all of them when left out.
         seed: Orders the labeled cases when splits.json does not.
         fold: Of nnU-Net's splits_final.json, which decides without splits.json; 0 when left out.
 
@@ -132,7 +132,7 @@ def export(
 
 
 def embed(*names: str, out: str, model: str | None = None, template: str | None = None) -> None:
-    """Embed the names of classes with CLIP's text encoder, once; trainings of vclipseg read the file.
+    """Embed the names of classes with CLIP's text encoder, once; training runs of vclipseg read the file.
 
     Args:
         names: The classes in the order of their labels, without the background, which is added.
@@ -150,7 +150,7 @@ def embed(*names: str, out: str, model: str | None = None, template: str | None 
 
 
 def verify(bundle: str, run: bool | str = False) -> None:
-    """Check a bundle against what the model zoo and MONAI Label need: print a table, with a cure below each fault.
+    """Check a bundle against what the model zoo and MONAI Label need: print a table, with a fix below each fault.
 
     Exits with 1 when a check fails, with 2 when the command cannot run or refuses a zip.
 

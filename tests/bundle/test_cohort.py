@@ -233,7 +233,7 @@ def noted(folder: Path, **settings: Any) -> Path:
 def test_a_dataset_trains_with_the_papers_settings_and_the_phantom_with_the_demos(
     dataset: Path, tmp_path: Path, small_demo: None
 ) -> None:
-    before = noted(tmp_path / "models", size=64, norm="instance", num_classes=4)  # an earlier training's: no matter
+    before = noted(tmp_path / "models", size=64, norm="instance", num_classes=4)  # an earlier training run's: no matter
     cohort = BundleCohort(dataset, tmp_path / "demo")
     assert cohort.settings(cohort.labeled, PAPER, DEMO, before, 4) is PAPER
     cohort = BundleCohort(tmp_path / "demo", tmp_path / "demo")
@@ -270,8 +270,8 @@ def test_a_host_is_refused_to_go_on_from_weights_of_other_settings(
     phantom: Path, tmp_path: Path, note: dict[str, Any]
 ) -> None:
     cohort = BundleCohort(tmp_path / "demo", tmp_path / "demo")
-    cure = r"model\.json: the weights .* goes on .*'size': 224, .*; write their values into train\.json"
-    with pytest.raises(ValueError, match=cure):
+    fix = r"model\.json: the weights .* goes on .*'size': 224, .*; write their values into train\.json"
+    with pytest.raises(ValueError, match=fix):
         cohort.settings(host_items(phantom), PAPER, DEMO, noted(tmp_path / "models", **note), 4)
 
 

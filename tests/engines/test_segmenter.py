@@ -392,5 +392,5 @@ def test_what_cannot_work_is_refused_before_anything_is_done(make: Make, scans: 
     with pytest.raises(ValueError, match=r"uncertainty is how far two networks disagree, and this bundle trains one"):
         make(uncertainty=True)
     folder = Path(scans[0]["image"]).parent
-    with pytest.raises(ValueError, match=rf"a\.nii\.gz lies in the folder of the results, {folder}; choose another"):
+    with pytest.raises(ValueError, match=rf"a\.nii\.gz is in the folder of the results, {folder}; choose another"):
         make(output_dir=folder)

@@ -149,7 +149,7 @@ class TestErrors:
         content = state(folder)
         content["optimizer1"] = content["optimizer0"]
         torch.save(content, folder / "training_state.pt")
-        with pytest.raises(ValueError, match=r"holds .*'optimizer1'.*this training is made of"):
+        with pytest.raises(ValueError, match=r"holds .*'optimizer1'.*this training run is made of"):
             training(folder, epochs=2, resume=True).run()
 
     def test_other_parameter_groups(self, folder: Path) -> None:

@@ -19,5 +19,5 @@ def clean_copy(bundle: str, folder: Path) -> Path:
 
 
 def failed(report: Report) -> dict[str, str]:
-    assert all(finding.cure for finding in report.findings if finding.result == FAILED), "each fault has a cure"
+    assert all(finding.fix for finding in report.findings if finding.result == FAILED), "each fault has a fix"
     return {finding.check: finding.detail for finding in report.findings if finding.result == FAILED}

@@ -11,7 +11,7 @@ from torch import nn
 from fewlabel.handlers.model_saver import load_network
 from fewlabel.launch import work_folder
 
-# the key of inference.json that defines the network whose weights lie in the file
+# the key of inference.json that defines the network whose weights are in the file
 NETWORKS = {"models/model.pt": "network_def", "models/model_second.pt": "second_network_def"}
 
 

@@ -33,7 +33,7 @@ class BundleCohort:
     Args:
         dataset_dir: the dataset's folder, in the layout of :class:`fewlabel.data.Cohort`.
         demo_dir: where the phantom lies; the demo runs when ``dataset_dir`` is this folder.
-        labeled_cases: use the labels of the first so many cases only; None for all (the demo's are three).
+        labeled_cases: use the labels of the first N cases only; None for all (the demo's are three).
         seed: for cohorts without a published split.
         demo_labeled_cases: labeled cases of the demo.
         phantom: what the demo draws, see :func:`fewlabel.data.phantoms.cohort.write_phantom`.

@@ -22,7 +22,7 @@ def find_images(folder: str | os.PathLike[str], in_channels: int = 1) -> list[di
     """Return ``{"image": path or files, "name": name}`` for every scan in a folder, in order of names.
 
     A dataset in the layout of :class:`fewlabel.data.Cohort` gives the scans of its ``imagesTs``. Of any other folder,
-    the scans that lie in it directly are taken, and the DICOM series in it and in the folders below it. ``image`` is
+    the scans that are in it directly are taken, and the DICOM series in it and in the folders below it. ``image`` is
     what :class:`fewlabel.transforms.LoadCased` loads: a file, the folder of a series, or the list of its files where a
     folder holds several. ``name`` is the file's without its ending, or the path of the series' folder, joined by
     underscores, with the series' number where a folder holds several. Of several channels that are files of their own,
@@ -74,8 +74,8 @@ def _single(file: Path, in_channels: int) -> dict[str, Any]:
 
 def _case(name: str, channels: Channels, in_channels: int) -> dict[str, Any]:
     """The item of a case; a single file without a channel's number may hold all of them, which loading will tell."""
-    cure = "the network was trained on fewer; remove it"
-    for problem in channel_problems(name, channels, [f"of {in_channels}"] * in_channels, cure):
+    fix = "the network was trained on fewer; remove it"
+    for problem in channel_problems(name, channels, [f"of {in_channels}"] * in_channels, fix):
         raise ValueError(problem)
     files = [str(channels[number][0]) for number in sorted(channels)]
     return {"image": files if len(files) > 1 else files[0], "name": name}

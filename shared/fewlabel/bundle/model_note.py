@@ -11,7 +11,7 @@ from typing import Any
 from fewlabel.intensity import check_intensity
 from fewlabel.orientation import check_slice_axis
 
-_CURE = "; copy the note that belongs to these weights, or delete it if they were trained with the paper's settings"
+_FIX = "; copy the note that belongs to these weights, or delete it if they were trained with the paper's settings"
 
 
 def _check_channels(value: Any) -> None:
@@ -47,12 +47,12 @@ def training_settings(checkpoint: str | os.PathLike[str], **paper: Any) -> dict[
     found = read_note(note)
     found = {**{name: value for name, value in paper.items() if name in _ADDED}, **found}
     if set(found) != set(paper):
-        raise ValueError(f"{note}: expected the settings {sorted(paper)}, found {found}{_CURE}")
+        raise ValueError(f"{note}: expected the settings {sorted(paper)}, found {found}{_FIX}")
     for name, value in paper.items():
         if name in _ADDED:
             _check(note, name, found[name])
         elif type(found[name]) is not type(value):
-            raise ValueError(f"{note}: {name} must be like {value!r}, found {found[name]!r}{_CURE}")
+            raise ValueError(f"{note}: {name} must be like {value!r}, found {found[name]!r}{_FIX}")
     return found
 
 
@@ -60,7 +60,7 @@ def _check(note: Path, name: str, value: Any) -> None:
     try:
         _ADDED[name](value)
     except ValueError as error:
-        raise ValueError(f"{note}: {error}{_CURE}") from None
+        raise ValueError(f"{note}: {error}{_FIX}") from None
 
 
 def read_note(note: Path) -> dict[str, Any]:
@@ -72,7 +72,7 @@ def read_note(note: Path) -> dict[str, Any]:
     try:
         found = json.loads(note.read_text(encoding="utf-8"))
     except ValueError as error:  # of JSON or of its encoding
-        raise ValueError(f"{note}: not valid JSON ({error}); it must hold settings by name{_CURE}") from error
+        raise ValueError(f"{note}: not valid JSON ({error}); it must hold settings by name{_FIX}") from error
     if not isinstance(found, dict):
-        raise ValueError(f"{note}: expected settings by name, found {found!r}{_CURE}")
+        raise ValueError(f"{note}: expected settings by name, found {found!r}{_FIX}")
     return found

@@ -18,7 +18,7 @@ class Cohort:
 
     Args:
         root: the folder with `imagesTr`, `labelsTr` and `dataset.json`.
-        labeled_cases: train with the first so many labeled cases; the others join the unlabeled ones. None takes all.
+        labeled_cases: train with the first N labeled cases; the others join the unlabeled ones. None takes all.
         seed: orders the labeled cases when `splits.json` does not.
         fold: of nnU-Net's `splits_final.json`, which decides where there is no `splits.json`; the first by default.
 
@@ -34,7 +34,7 @@ class Cohort:
 
     Raises:
         FileNotFoundError: the folder does not exist.
-        ValueError: anything that would spoil training, with the file and the cure.
+        ValueError: anything that would spoil training, with the file and the fix.
 
     """
 

@@ -1,4 +1,4 @@
-"""Learning rates over the steps of a training."""
+"""Learning rates over the steps of a training run."""
 
 from __future__ import annotations
 

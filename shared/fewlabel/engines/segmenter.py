@@ -27,7 +27,7 @@ from fewlabel.handlers.scan_grid import own_affine, own_header, own_shape, write
 from fewlabel.version import __version__
 
 _log = logging.getLogger(__name__)
-_MEMORY_CURE = "segment fewer slices at a time with --inferer#batch_size 1, or on the CPU with --device cpu"
+_MEMORY_FIX = "segment fewer slices at a time with --inferer#batch_size 1, or on the CPU with --device cpu"
 
 
 class Segmenter:
@@ -82,7 +82,7 @@ class Segmenter:
         for item in self.data:
             if any(Path(file).resolve().parent == self.output_dir.resolve() for file in _files(item["image"])):
                 raise ValueError(
-                    f"{_first(item)} lies in the folder of the results, {self.output_dir}; choose another with "
+                    f"{_first(item)} is in the folder of the results, {self.output_dir}; choose another with "
                     "--output_dir"
                 )
 
@@ -160,7 +160,7 @@ class Segmenter:
             torch.cuda.empty_cache()
         text = one_line(cause)
         if isinstance(cause, torch.cuda.OutOfMemoryError | MemoryError) or "can't allocate memory" in text:
-            text = f"not enough memory: {_MEMORY_CURE} ({text[:200]})"
+            text = f"not enough memory: {_MEMORY_FIX} ({text[:200]})"
         file = _first(item)
         return text if file in text else f"{file}: {text}"
 

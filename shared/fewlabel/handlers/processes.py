@@ -1,4 +1,4 @@
-"""Which process of a distributed training this is; a training in one process is its own main process."""
+"""The process of a distributed training run that this is; a run in one process is its own main process."""
 
 from __future__ import annotations
 

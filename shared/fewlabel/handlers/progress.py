@@ -37,7 +37,7 @@ class Progress:
         """Attach to a :class:`fewlabel.engines.SemiSupervisedTrainer`."""
         if not is_main_process():
             return
-        # not at STARTED: the handler that resumes a training, attached behind this one, has set no counter by then
+        # not at STARTED: the handler that resumes a training run, attached behind this one, has set no counter by then
         engine.add_event_handler(Events.EPOCH_STARTED, self._start)
         engine.add_event_handler(Events.ITERATION_COMPLETED, self._step)
         engine.add_event_handler(Events.EPOCH_COMPLETED, self)

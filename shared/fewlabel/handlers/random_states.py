@@ -1,4 +1,4 @@
-"""The states of all random generators that a training draws from."""
+"""The states of all random generators that a training run draws from."""
 
 from __future__ import annotations
 

@@ -9,12 +9,12 @@ from typing import Any
 import torch
 
 
-def read_tensor_file(path: str | os.PathLike[str], cure: str) -> Any:
+def read_tensor_file(path: str | os.PathLike[str], fix: str) -> Any:
     """Return the content of a file that ``torch.save`` wrote, on the CPU; no code in it is run.
 
     Args:
         path: the file.
-        cure: what to do when the file can't be read, the end of the message.
+        fix: what to do when the file can't be read, the end of the message.
 
     Raises:
         FileNotFoundError: no such file.
@@ -22,7 +22,7 @@ def read_tensor_file(path: str | os.PathLike[str], cure: str) -> Any:
         ValueError: the file is damaged or was not written by ``torch.save``.
     """
     if not Path(path).is_file():
-        raise FileNotFoundError(f"{path}: no such file; {cure}")
+        raise FileNotFoundError(f"{path}: no such file; {fix}")
     try:
         return torch.load(path, map_location="cpu", weights_only=True)
     except PermissionError:
@@ -30,4 +30,4 @@ def read_tensor_file(path: str | os.PathLike[str], cure: str) -> Any:
     except Exception as error:
         # which exception a broken file causes depends on the byte that broke; a file cut short even gives OSError
         reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise ValueError(f"{path}: damaged, or not written by torch.save ({reason}); {cure}") from error
+        raise ValueError(f"{path}: damaged, or not written by torch.save ({reason}); {fix}") from error

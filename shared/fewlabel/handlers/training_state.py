@@ -1,4 +1,4 @@
-"""Stop a training at any moment and continue as if it had never stopped."""
+"""Stop a training run at any moment and continue as if it had never stopped."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from fewlabel.sampling import find_banks
 
 _log = logging.getLogger(__name__)
 _COUNTERS = {"epoch", "iteration", "epoch_length", "max_epochs", "best_metric", "best_metric_epoch", "random"}
-_CURE = "resume with the settings that the training was started with, or start afresh without --resume true"
+_FIX = "resume with the settings that the training was started with, or start afresh without --resume true"
 
 
 class Stateful(Protocol):
@@ -34,7 +34,7 @@ class Stateful(Protocol):
 
 
 class TrainingState:
-    """Save everything that a training is made of after each epoch, and continue from it.
+    """Save everything that a training run is made of after each epoch, and continue from it.
 
     The file holds the method (networks, teachers, projectors, banks), optimizers, schedules, the data streams'
     position, random states, the best validation metric and the counters. It is replaced by renaming, so a run killed
@@ -103,9 +103,11 @@ class TrainingState:
         if not self.resume:
             if self.path.exists() and is_main_process():
                 os.replace(self.path, self._previous)
-                _log.info("starting afresh; the state of an earlier training was kept as %s", self._previous)
+                _log.info("starting afresh; the state of an earlier training run was kept as %s", self._previous)
             return
-        aside = f"; an earlier training's state was set aside as {self._previous}" if self._previous.exists() else ""
+        aside = (
+            f"; an earlier training run's state was set aside as {self._previous}" if self._previous.exists() else ""
+        )
         state = read_tensor_file(self.path, f"nothing to resume from: start without --resume true{aside}")
         self._check(engine, state)
         self._apply(engine, state)
@@ -122,22 +124,24 @@ class TrainingState:
     def _check(self, engine: Engine, state: Any) -> None:
         """Refuse a state of another training before anything of it is taken over."""
         if not isinstance(state, dict) or not state.keys() >= _COUNTERS:
-            raise ValueError(f"{self.path}: holds no state of a training; {_CURE}")
+            raise ValueError(f"{self.path}: holds no state of a training run; {_FIX}")
         if (saved := state.keys() - _COUNTERS - {"banks"}) != (parts := _parts(engine).keys()):
-            raise ValueError(f"{self.path}: holds {sorted(saved)}, this training is made of {sorted(parts)}; {_CURE}")
+            raise ValueError(
+                f"{self.path}: holds {sorted(saved)}, this training run is made of {sorted(parts)}; {_FIX}"
+            )
         if state["epoch_length"] != engine.state.epoch_length:
             raise ValueError(
                 f"{self.path}: made with {state['epoch_length']} steps per epoch, this run has "
-                f"{engine.state.epoch_length}; {_CURE}"
+                f"{engine.state.epoch_length}; {_FIX}"
             )
         if (processes := len(state["random"])) != world_size():
-            raise ValueError(f"{self.path}: made by {processes} processes, this run has {world_size()}; {_CURE}")
+            raise ValueError(f"{self.path}: made by {processes} processes, this run has {world_size()}; {_FIX}")
         if (self.evaluator is None) != (state["best_metric"] is None):
             made = "without" if state["best_metric"] is None else "with"
-            raise ValueError(f"{self.path}: made {made} validation, other than this run; {_CURE}")
+            raise ValueError(f"{self.path}: made {made} validation, other than this run; {_FIX}")
         if state["epoch"] > engine.state.max_epochs:
             raise ValueError(
-                f"{self.path}: made after epoch {state['epoch']}, this run ends at {engine.state.max_epochs}; {_CURE}"
+                f"{self.path}: made after epoch {state['epoch']}, this run ends at {engine.state.max_epochs}; {_FIX}"
             )
         if state["max_epochs"] != engine.state.max_epochs:
             _log.warning(
@@ -153,7 +157,9 @@ class TrainingState:
                 part.load_state_dict(state[name])
             except (RuntimeError, KeyError, IndexError, ValueError) as error:
                 reason = " ".join(str(error).split())[:300]
-                raise ValueError(f"{self.path}: its {name} does not fit this training ({reason}); {_CURE}") from error
+                raise ValueError(
+                    f"{self.path}: its {name} does not fit this training run ({reason}); {_FIX}"
+                ) from error
         for name, bank in find_banks(_method(engine)).items() if rank() > 0 else ():
             bank.load_state_dict(state["banks"][rank()][name])
         restore_random_states(state["random"][rank()])

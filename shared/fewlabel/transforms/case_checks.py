@@ -1,4 +1,4 @@
-"""Refuse volumes that would poison a training or a result, by name."""
+"""Refuse volumes that would spoil a training run or a result, by name."""
 
 from __future__ import annotations
 

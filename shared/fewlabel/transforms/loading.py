@@ -1,4 +1,4 @@
-"""Load the volumes of a case, and refuse those that would poison a training or a result."""
+"""Load the volumes of a case, and refuse those that would spoil a training run or a result."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ SECOND_WEIGHTS = "models/model_second.pt"
 def find_bundles(app_dir: str, conf: Mapping[str, str]) -> dict[str, Path]:
     """Return the folders of the bundles to serve, by name.
 
-    They lie in the folder ``bundles_dir`` of the server's configuration, else in ``model`` of the app; ``models`` names
+    They are in the folder ``bundles_dir`` of the server's configuration, else in ``model`` of the app; ``models`` names
     those to serve, with commas between; all of them when it is left out.
 
     Raises:

@@ -20,7 +20,7 @@ class BundleInfer(BundleInferTask):
     """MONAI Label's task with three differences.
 
     Weights that do not fit the network are refused, where MONAI Label would segment with what happens to be in it. When
-    a training replaces the weights by ones that were trained with other settings, the network is built anew. And
+    a training run replaces the weights by ones that were trained with other settings, the network is built anew. And
     networks of some bundles see slices, but results are volumes: clients are told so.
     """
 

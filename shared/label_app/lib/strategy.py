@@ -10,8 +10,8 @@ from monailabel.interfaces.tasks.strategy import Strategy
 class LowestQuality(Strategy):
     """Offer the unlabeled study with the lowest predicted quality; equal ones in the order of their names.
 
-    Studies without a score come last: MONAI Label has them scored after each training and each request for a study, so
-    they are new ones, about which nothing is known yet. The same study is offered until it is labeled.
+    Studies without a score come last: MONAI Label has them scored after each training run and each request for a study,
+    so they are new ones, about which nothing is known yet. The same study is offered until it is labeled.
     """
 
     def __init__(self, key: str) -> None:

@@ -278,7 +278,7 @@ def test_the_command_prints_a_table_and_its_exit_code_tells(
         main(["verify", str(root)])
     printed = capsys.readouterr().out
     assert "FAILED" in printed
-    assert 'cure: say "x.y.z", and in changelog what is new in it' in printed
+    assert 'fix: say "x.y.z", and in changelog what is new in it' in printed
     assert all(len(line) <= 120 for line in printed.splitlines())
     (tmp_path / "bad.zip").write_text("no zip")
     with pytest.raises(SystemExit, match="2"):

@@ -25,10 +25,10 @@ GUARD = "$fewlabel.bundle.require_same_package(@bundle_root)"
 def config_rules(contents: Contents) -> Iterator[Finding]:
     """Yield the findings on configs."""
     train, inference = contents["configs/train.json"], contents["configs/inference.json"]
-    cure = "hosts look for these keys: define them, with _disabled_ if they have no use"
+    fix = "hosts look for these keys: define them, with _disabled_ if they have no use"
     for name, config, required in (("train.json", train, TRAIN_KEYS), ("inference.json", inference, INFERENCE_KEYS)):
         missing = [f"no {key}" for key in required if not has(config, key)]
-        yield judge(f"keys of {name}", missing, cure, f"{len(required)} required ones")
+        yield judge(f"keys of {name}", missing, fix, f"{len(required)} required ones")
     yield judge(
         "train#handlers",
         _handlers(reach(train, "train#handlers")),

@@ -71,8 +71,8 @@ def _readme(contents: Contents) -> Finding:
     text = contents.files.read(path).decode("utf-8", "replace") if path in contents.files.sizes else ""
     headings = {line.lstrip("#").strip().lower() for line in text.splitlines() if line.startswith("#")}
     missing = [names[0] for names in _SECTIONS if not headings & {name.lower() for name in names}]
-    cure = "the zoo's template has these sections: add them, saying at least why there is nothing to say"
-    return judge("README sections", [f"no section {name}" for name in missing], cure, f"{len(_SECTIONS)} of the zoo's")
+    fix = "the zoo's template has these sections: add them, saying at least why there is nothing to say"
+    return judge("README sections", [f"no section {name}" for name in missing], fix, f"{len(_SECTIONS)} of the zoo's")
 
 
 def _code(contents: Contents) -> Iterator[Finding]:
@@ -80,8 +80,8 @@ def _code(contents: Contents) -> Iterator[Finding]:
         path for path in sorted(contents.files.sizes)
         if path.lower().endswith(_CODE) and not (path.startswith("fewlabel/") and path.endswith(".py"))
     ]  # fmt: skip
-    cure = "a bundle is JSON and the package: remove what does not belong; do not run it unless you know what it does"
-    yield judge("code outside the package", [first_few(strange)] if strange else [], cure, "none")
+    fix = "a bundle is JSON and the package: remove what does not belong; do not run it unless you know what it does"
+    yield judge("code outside the package", [first_few(strange)] if strange else [], fix, "none")
 
 
 def _large(contents: Contents) -> Iterator[Finding]:
@@ -140,7 +140,7 @@ def _package(contents: Contents) -> Finding:
     different = sorted(path for path in theirs.keys() | ours.keys() if theirs.get(path) != ours.get(path))
     what = f"{len(different)} files differ from the one that runs this command ({first_few(different, 3)})"
     if version == fewlabel.__version__:
-        cure = "pack it again; if somebody else packed it, find out what was changed before you run it"
-        return Finding(check, FAILED, f"{version} by its number, but {what}", cure)
-    cure = f"install fewlabel {version} to check it by its own rules"
-    return Finding(check, NOTE, f"{version}, while this command is {fewlabel.__version__}: {what}", cure)
+        fix = "pack it again; if somebody else packed it, find out what was changed before you run it"
+        return Finding(check, FAILED, f"{version} by its number, but {what}", fix)
+    fix = f"install fewlabel {version} to check it by its own rules"
+    return Finding(check, NOTE, f"{version}, while this command is {fewlabel.__version__}: {what}", fix)

@@ -81,8 +81,8 @@ def _versions(metadata: Mapping[str, Any]) -> Finding:
     stated = {key: metadata.get(key) for key in ("monai_version", "pytorch_version", "numpy_version")}
     stated |= packages if isinstance(packages, dict) else {}
     problems = [f"{name}: {value!r}" for name, value in stated.items() if not _EXACT.fullmatch(str(value))]
-    cure = "the zoo installs them with ==: name one version x.y.z that was tested, no range, no +cpu"
-    return judge("exact versions", problems, cure, f"{len(stated)} packages")
+    fix = "the zoo installs them with ==: name one version x.y.z that was tested, no range, no +cpu"
+    return judge("exact versions", problems, fix, f"{len(stated)} packages")
 
 
 def _tensors(metadata: Mapping[str, Any]) -> Iterator[Finding]:
@@ -96,8 +96,8 @@ def _tensors(metadata: Mapping[str, Any]) -> Iterator[Finding]:
             first.append(f"the first of {side} is {next(iter(tensors))!r}, not {name!r}")
         for key, tensor in tensors.items():
             problems += [f"{side}#{key}: {problem}" for problem in _tensor(tensor)]
-    cure = "describe each tensor as the schema wants it: type, format, num_channels, spatial_shape, dtype, value_range"
-    yield judge("tensor descriptions", problems, cure, "inputs and outputs")
+    fix = "describe each tensor as the schema wants it: type, format, num_channels, spatial_shape, dtype, value_range"
+    yield judge("tensor descriptions", problems, fix, "inputs and outputs")
     yield judge("tensor names", first, "MONAI Label takes the first of each: put image and pred first", "image, pred")
     pred = reach(metadata, "network_data_format#outputs#pred")
     yield _channels(pred if isinstance(pred, dict) else {})
@@ -127,5 +127,5 @@ def _channels(pred: Mapping[str, Any]) -> Finding:
         problems.append(f"channel_def has {', '.join(names)}, but num_channels is {count}")
     elif names["0"].lower() != "background":
         problems.append(f"channel 0 is {names['0']!r}, not background")
-    cure = 'name each channel from "0", the background, on: MONAI Label shows these labels'
-    return judge("channel names", problems, cure, f"{count} classes")
+    fix = 'name each channel from "0", the background, on: MONAI Label shows these labels'
+    return judge("channel names", problems, fix, f"{count} classes")

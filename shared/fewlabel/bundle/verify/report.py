@@ -17,25 +17,25 @@ class Finding:
         check: what was looked at.
         result: "ok"; "note", worth knowing but no fault; or "FAILED".
         detail: what was found.
-        cure: what to do about it; empty where nothing is to be done.
+        fix: what to do about it; empty where nothing is to be done.
     """
 
     check: str
     result: str
     detail: str
-    cure: str = ""
+    fix: str = ""
 
 
-def judge(check: str, problems: list[str], cure: str, fine: str) -> Finding:
+def judge(check: str, problems: list[str], fix: str, fine: str) -> Finding:
     """Return one finding for a list of problems, an empty one being fine."""
     if problems:
-        return Finding(check, FAILED, "; ".join(problems), cure)
+        return Finding(check, FAILED, "; ".join(problems), fix)
     return Finding(check, OK, fine)
 
 
 @dataclass(frozen=True)
 class Report:
-    """All findings on one bundle; printed, it is a table with the cure below each fault."""
+    """All findings on one bundle; printed, it is a table with the fix below each fault."""
 
     place: str
     findings: tuple[Finding, ...]
@@ -50,8 +50,8 @@ class Report:
         lines = [self.place]
         for finding in self.findings:
             lines += _row(f"  {finding.result:<6}  {finding.check:<{width}}  ", finding.detail)
-            if finding.cure:
-                lines += _row(" " * (width + 12) + "cure: ", finding.cure)
+            if finding.fix:
+                lines += _row(" " * (width + 12) + "fix: ", finding.fix)
         failed, notes = (sum(finding.result == kind for finding in self.findings) for kind in (FAILED, NOTE))
         verdict = f"{failed} of {len(self.findings)} checks failed" if failed else "all checks passed"
         return "\n".join([*lines, f"{verdict}, {notes} {'note' if notes == 1 else 'notes'}"])

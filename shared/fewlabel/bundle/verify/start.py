@@ -13,7 +13,7 @@ from fewlabel.bundle.verify import running
 from fewlabel.bundle.verify.report import FAILED, OK, Finding
 
 _TIME_LIMIT = 900
-_CURES = {
+_FIXES = {
     "code of the bundle was run": "pack it again with `fewlabel pack`",
     "network in and out": "make network_def of inference.json and network_data_format of metadata.json agree",
     "weights in model.pt fit": "pack the weights of this network_def, with the model.json that was saved beside them",
@@ -55,4 +55,4 @@ def finding(check: str, fault: str, detail: str) -> Finding:
     """Return an outcome as a row of the table."""
     if not fault:
         return Finding(check, OK, detail)
-    return Finding(check, FAILED, fault, _CURES.get(check, "run the bundle's configs alone to see more"))
+    return Finding(check, FAILED, fault, _FIXES.get(check, "run the bundle's configs alone to see more"))

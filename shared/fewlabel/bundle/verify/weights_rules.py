@@ -25,8 +25,8 @@ def weights_rules(contents: Contents) -> Iterator[Finding]:
     if "models/model.pt" not in sizes:
         elsewhere = "models/model.pt" in _listed(contents)
         text = f"models/model.pt lies elsewhere, see {LARGE_FILES}" if elsewhere else "no models/model.pt"
-        cure = "" if elsewhere else "train first; the model zoo and MONAI Label want weights"
-        yield Finding("weights", OK if elsewhere else NOTE, text, cure)
+        fix = "" if elsewhere else "train first; the model zoo and MONAI Label want weights"
+        yield Finding("weights", OK if elsewhere else NOTE, text, fix)
     if "models/model.json" in sizes:
         yield _settings(contents)
 
@@ -41,14 +41,14 @@ def _listed(contents: Contents) -> set[str]:
 
 
 def _weights(contents: Contents, path: str) -> Finding:
-    cure = "save network.state_dict() with torch.save, tensors only; do not load the file if you do not know its maker"
+    fix = "save network.state_dict() with torch.save, tensors only; do not load the file if you do not know its maker"
     if contents.files.sizes[path] > _MAX_BYTES:
         return Finding(path, NOTE, "larger than 1 GiB, not looked into", "--run loads it")
     try:
         saved = read_saved(contents.files.read(path))
     except ValueError as error:
-        return judge(path, [str(error)], cure, "")
-    return judge(path, list(_faults(saved)), cure, f"a state dict of {len(saved.tensors)} tensors, not unpickled")
+        return judge(path, [str(error)], fix, "")
+    return judge(path, list(_faults(saved)), fix, f"a state dict of {len(saved.tensors)} tensors, not unpickled")
 
 
 def _faults(saved: Saved) -> Iterator[str]:

@@ -51,7 +51,7 @@ def check(
         fold: as for `Cohort`.
 
     Returns:
-        A report whose `str` is a table, the problems and their cures; its `ok` is False when there are errors.
+        A report whose `str` is a table, the problems and their fixes; its `ok` is False when there are errors.
 
     Raises:
         FileNotFoundError: the folder does not exist.
@@ -112,8 +112,8 @@ class _Inspection:
     def _image(self, item: Item, path: str, array: NDArray[Any]) -> bool:
         """Whether a channel is finite and not constant."""
         if not is_finite(array):
-            cure = "export it again, or replace them by the background value"
-            self._add("error", "not finite", f"{path} holds NaN or infinite voxels: {cure}", item)
+            fix = "export it again, or replace them by the background value"
+            self._add("error", "not finite", f"{path} holds NaN or infinite voxels: {fix}", item)
             return False
         if array.min() == array.max():
             message = f"{path} has the same value, {array.min():g}, everywhere: export it again, or remove it"
@@ -142,8 +142,8 @@ class _Inspection:
         except ValueError as error:
             self._add("error", "label values", str(error), item)
         if set(values) <= {0, self.ignored}:
-            cure = "if it was not annotated, remove the file and the scan counts as unlabeled"
-            self._add("warning", "empty label", f"{path} holds background only: {cure}", item)
+            fix = "if it was not annotated, remove the file and the scan counts as unlabeled"
+            self._add("warning", "empty label", f"{path} holds background only: {fix}", item)
 
     def _add(self, severity: Literal["error", "warning"], kind: str, message: str, item: Item) -> None:
         problem = Problem(severity, kind, message, item["volume"])
@@ -175,8 +175,8 @@ def _absent_labels(found: Inspection, inspection: _Inspection) -> None:
     for value, name in found.labels.items():
         if readable and value and value not in present:
             message = f"label {value} ({name}) occurs in none of the {len(readable)} labeled training volumes"
-            cure = "label a scan that shows it, or remove it from dataset.json"
-            found.problems.append(Problem("warning", "absent label", f"{message}: {cure}"))
+            fix = "label a scan that shows it, or remove it from dataset.json"
+            found.problems.append(Problem("warning", "absent label", f"{message}: {fix}"))
 
 
 def _spacings(found: Inspection) -> None:

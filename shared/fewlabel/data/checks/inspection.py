@@ -137,16 +137,16 @@ def _compare_channels(
         holds = f"{file} holds {own.channels} channel{'s' if own.channels > 1 else ''} or time points"
         if named:
             expected = f"but dataset.json names {len(channels)} ({', '.join(channels)})"
-            cure = "correct the file, or leave the case out"
+            fix = "correct the file, or leave the case out"
         else:
             expected = "but dataset.json names no channels"
-            cure = 'name them under "channel_names", or split time points into files of their own'
-        yield Problem("error", "channels", f"{holds}, {expected}: {cure}", item["volume"])
+            fix = 'name them under "channel_names", or split time points into files of their own'
+        yield Problem("error", "channels", f"{holds}, {expected}: {fix}", item["volume"])
     for file, own in others:
         if own.shape != header.shape or not np.allclose(own.affine, header.affine, rtol=0, atol=_TOLERANCE):
             message = f"{file} lies on another grid than the first channel {first} ({_grid(own)} against "
-            cure = f"{_grid(header)}): resample it onto the first"
-            yield Problem("error", "channels differ", message + cure, item["volume"])
+            fix = f"{_grid(header)}): resample it onto the first"
+            yield Problem("error", "channels differ", message + fix, item["volume"])
 
 
 def _compare_label(item: Item, file: str, image: Header, label: Header) -> Iterable[Problem]:

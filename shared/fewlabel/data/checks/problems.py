@@ -15,7 +15,7 @@ class Problem:
     Args:
         severity: an "error" stops training, a "warning" probably should, a "note" tells what was decided.
         kind: two or three words for the report's table.
-        message: the file or name, what was expected, and the cure.
+        message: the file or name, what was expected, and the fix.
         volume: the volume it concerns; empty for the dataset as a whole.
 
     """

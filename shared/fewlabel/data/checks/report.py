@@ -52,7 +52,7 @@ class Row:
 
 @dataclass(frozen=True)
 class CheckReport:
-    """Everything found in a dataset: a row per volume, and the problems with their cures.
+    """Everything found in a dataset: a row per volume, and the problems with their fixes.
 
     Args:
         root: the dataset's folder.

@@ -66,7 +66,7 @@ def channel_files(image: Path) -> Channels:
     return channels
 
 
-def channel_problems(case: str, channels: Channels, names: Sequence[str], cure: str) -> Iterable[str]:
+def channel_problems(case: str, channels: Channels, names: Sequence[str], fix: str) -> Iterable[str]:
     """Say what is wrong with the channels of a case.
 
     A single file that does not carry a channel's number may hold all of them; its header will tell.
@@ -75,7 +75,7 @@ def channel_problems(case: str, channels: Channels, names: Sequence[str], cure: 
         case: its name.
         channels: its files.
         names: the names of the channels that there are to be.
-        cure: what to do about a channel too many.
+        fix: what to do about a channel too many.
 
     """
     for files in channels.values():
@@ -92,7 +92,7 @@ def channel_problems(case: str, channels: Channels, names: Sequence[str], cure: 
     for number, files in channels.items():
         if number >= max(len(names), 1):
             wanted = f"{len(names)} channel{'s' if len(names) > 1 else ''}"
-            yield f"{files[0]} is channel {number} of {case!r}, but there are to be {wanted}: {cure}"
+            yield f"{files[0]} is channel {number} of {case!r}, but there are to be {wanted}: {fix}"
 
 
 def count_channels(groups: Iterable[Mapping[str, Channels]]) -> int:

@@ -39,7 +39,7 @@ class Volume:
         name: the file's name without ending and without nnU-Net's channel suffix `_0000`.
         images: the scan's file, or the files of its channels in their order.
         label: the label map; None when unlabeled.
-        training: it lies in `imagesTr`, not in `imagesTs`.
+        training: it is in `imagesTr`, not in `imagesTs`.
 
     """
 
@@ -56,7 +56,7 @@ class Volume:
 
 @dataclass
 class Layout:
-    """What lies in a dataset's folder; no image is opened to find it.
+    """The contents of a dataset's folder; no image is opened to find them.
 
     Args:
         root: the folder, absolute.

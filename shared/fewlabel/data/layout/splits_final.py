@@ -1,4 +1,4 @@
-"""Read nnU-Net's `splits_final.json`: the folds of a cross-validation, of which a training uses one."""
+"""Read nnU-Net's `splits_final.json`: the folds of a cross-validation, of which a training run uses one."""
 
 from __future__ import annotations
 

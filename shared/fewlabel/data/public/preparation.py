@@ -52,7 +52,7 @@ class Preparation:
     Args:
         out: The folder; new, empty, or holding an earlier run of the same dataset.
         dataset: The dataset's name.
-        raw: The folder the sources lie in; the manifest names them relative to it.
+        raw: The folder of the sources; the manifest names them relative to it.
         facts: More entries for the manifest, for example the form of the source.
         report: Receives one line of progress at a time.
 

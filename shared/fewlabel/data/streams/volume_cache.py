@@ -157,7 +157,7 @@ def _volume(volume: torch.Tensor) -> np.ndarray:
 
 
 def _refuse_unreadable(paths: Iterable[Path]) -> None:
-    """Raise the error that names a damaged file and the cure, if there is one among these."""
+    """Raise the error that names a damaged file and the fix, if there is one among these."""
     for path in paths:
         if path.is_file() and split_ending(path.name) is not None:
             with named_errors(path):
