@@ -124,6 +124,12 @@ def test_a_dataset_is_checked_without_importing_a_framework(phantom):
     assert done.stdout.splitlines()[-1] == "False False"
 
 
+@pytest.mark.parametrize("words", [["prepare", "--help"], ["prepare", "acdc", "-h"]])
+def test_help_for_prepare_says_what_it_takes(words, capsys):
+    main(words)
+    assert "prepare folders IMAGES LABELS OUT" in capsys.readouterr().out
+
+
 def test_what_needs_a_framework_is_imported_when_asked_for():
     import fewlabel.data
 

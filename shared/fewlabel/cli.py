@@ -247,14 +247,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line; what a user got wrong is one line on stderr and the exit code 2."""
     words = sys.argv[1:] if arguments is None else list(arguments)
     try:
+        asks_for_help = not {"--help", "-h"}.isdisjoint(words)
+        if asks_for_help and words[0] in {*HANDED_OVER, "prepare"}:  # which take any option, as Fire sees it
+            print(inspect.getdoc(COMMANDS[words[0]]))
+            return
         if not words or words[0] not in HANDED_OVER:
             _run(words)
             return
-        command = HANDED_OVER[words[0]]
-        if {"--help", "-h"} & set(words):
-            print(inspect.getdoc(command))
-            return
-        long_form = command(*words[1:])
+        long_form = HANDED_OVER[words[0]](*words[1:])
     except (ValueError, OSError, ImportError) as error:
         print(f"fewlabel: error: {error}", file=sys.stderr)
         raise SystemExit(2) from None
