@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
-import torch
 from nibabel.orientations import inv_ornt_aff, io_orientation, ornt2axcodes
 from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    import torch
 
 SliceAxis = int | Literal["auto"]
 PLANES = ("sagittal", "coronal", "axial")  # slices along the first, second and third axis of RAS

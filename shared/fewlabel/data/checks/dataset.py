@@ -186,7 +186,7 @@ def _spacings(found: Inspection) -> None:
     low, high = spacings.min(axis=0), spacings.max(axis=0)
     if (high > _SPACING_RATIO * low).any():
         ranges = ", ".join(f"{axis} {a:.2f} to {b:.2f}" for axis, a, b in zip("xyz", low, high, strict=True))
-        message = f"the spacing differs between volumes ({ranges} mm): bundles of volumes resample to one, bundles of slices resize each slice"
+        message = f"the spacing differs between volumes ({ranges} mm): 3D bundles resample, 2D ones resize slices"
         found.problems.append(Problem("note", "spacing", message))
 
 
