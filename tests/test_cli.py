@@ -100,6 +100,7 @@ def test_help_and_the_search_for_a_bundle_import_no_framework(words):
         (["segment", "mcsc", "--dataset_dir", "my", "scans"], "'scans' follows no option"),
         (["copy", "mcsc", "/dev/null"], "can't write the copy"),
         (["where", "2024_02_02"], "2024_02_02: no such bundle"),
+        (["trian", "mcsc"], "'trian' is no command, the nearest is train; the commands are check, "),
     ],
 )
 def test_a_bundle_or_option_that_is_not_there_is_one_line_and_exits_with_2(words, message, capsys):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import inspect
 import sys
 from collections.abc import Callable, Sequence
@@ -251,6 +252,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         if asks_for_help and words[0] in {*HANDED_OVER, "prepare"}:  # which take any option, as Fire sees it
             print(inspect.getdoc(COMMANDS[words[0]]))
             return
+        if words and not words[0].startswith("-") and words[0] not in COMMANDS:
+            raise ValueError(_unknown_command(words[0]))
         if not words or words[0] not in HANDED_OVER:
             _run(words)
             return
@@ -261,6 +264,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     from fewlabel.launch import hand_over
 
     hand_over(long_form)
+
+
+def _unknown_command(word: str) -> str:
+    nearest = difflib.get_close_matches(word, COMMANDS, n=1)
+    hint = f"the nearest is {nearest[0]}; " if nearest else ""
+    return f"{word!r} is no command, {hint}the commands are {', '.join(sorted(COMMANDS))}"
 
 
 def _run(words: list[str]) -> None:

@@ -97,7 +97,7 @@ def test_a_folder_without_scans_is_an_error_that_names_it(tmp_path: Path) -> Non
     fill(tmp_path, "notes.txt")
     with pytest.raises(ValueError, match=rf"{tmp_path}: no scan in it; looked for files that end in \.nii\.gz"):
         find_images(tmp_path)
-    with pytest.raises(FileNotFoundError, match="missing: no such folder; name the folder of the scans with --dataset"):
+    with pytest.raises(FileNotFoundError, match=r"missing: no such file or folder; name a scan, .* with --dataset"):
         find_images(tmp_path / "missing")
     with pytest.raises(ValueError, match=r"notes\.txt: no scan; expected a file that ends in .*name a scan"):
         find_images(tmp_path / "notes.txt")

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 import torch
+from monai.data import MetaTensor
 from scipy import ndimage
 from torch import Tensor, nn
 
@@ -138,6 +139,16 @@ def test_without_unlabeled_images_it_is_the_first_stage() -> None:
     assert {k: v.item() for k, v in without.items()} == {k: v.item() for k, v in expected.items()}
 
 
+def test_terms_are_plain_tensors_and_an_empty_unlabeled_part_is_none() -> None:
+    method = build(labeled_stage=0.0)
+    data = batch()
+    data["labeled"] = {key: MetaTensor(value) for key, value in data["labeled"].items()}
+    data["unlabeled"] = {"image": MetaTensor(data["unlabeled"]["image"])}
+    assert {type(term) for term in method(data, 0.5).values()} == {Tensor}
+    data["unlabeled"] = {"image": torch.zeros(0, 1, 9, 6)}
+    assert method(data, 0.5)["pseudo"].item() == 0
+
+
 def test_the_teacher_labels_without_a_gradient_and_without_being_trained() -> None:
     method = build(labeled_stage=0.0)
     sum(method(batch(), 0.5).values()).backward()
@@ -165,6 +176,7 @@ def test_pseudo_labels_keep_the_largest_component_of_each_class() -> None:
     [
         ({"labeled_stage": 1.5}, r"labeled_stage is a share of the training run in \[0, 1\], got 1.5"),
         ({"mixed": "half"}, "mixed must be one of .*, got 'half'"),
+        ({"fraction": 1.5}, r"fraction must be in \(0, 1\], got 1.5"),
         ({"decay": 1.0}, r"decay must be in \[0, 1\)"),
         ({"teacher_mode": "both"}, 'mode must be "eval" or "train"'),
     ],

@@ -101,6 +101,18 @@ def test_mix_up_draws_from_the_beta_distribution() -> None:
     assert float(((fraction - 0.5) ** 2).mean()) == pytest.approx(1 / (4 * 2.5), rel=0.05)
 
 
+def test_small_alphas_blend_almost_nothing() -> None:
+    fraction = mix_up(2000, (1, 1), alpha=0.01, generator=generator()).mask.flatten()
+    assert float((fraction > 0.99).float().mean()) > 0.9
+
+
+@pytest.mark.parametrize("draw", [copy_paste, cut_mix, mix_up])
+def test_no_image_gives_an_empty_mixture(draw) -> None:
+    mixture = draw(0, (4, 6), generator=generator())
+    nothing = torch.zeros(0, 1, 4, 6)
+    assert [part.shape for part in mixture.images(nothing, nothing)] == [(0, 1, 4, 6)] * 2
+
+
 def test_the_same_generator_draws_the_same_mixture() -> None:
     for draw in (copy_paste, cut_mix, mix_up):
         assert torch.equal(draw(2, (8, 8), generator=generator(5)).mask, draw(2, (8, 8), generator=generator(5)).mask)
@@ -132,7 +144,7 @@ def test_batches_of_another_shape_are_named() -> None:
         (cut_mix, {"prob": 1.5}, r"prob must be in \[0, 1\], got 1.5"),
         (cut_mix, {"area": (0.5, 0.2)}, r"area must be two fractions in \(0, 1\]"),
         (cut_mix, {"ratio": (0.0, 1.0)}, "ratio must be two positive numbers"),
-        (mix_up, {"alpha": 0.0}, "alpha must be positive, got 0.0"),
+        (mix_up, {"alpha": 0.0}, "alpha must be 0.01 or more, got 0.0"),
     ],
 )
 def test_settings_out_of_range_are_errors(draw, settings: dict[str, object], message: str) -> None:

@@ -42,7 +42,9 @@ def find_images(folder: str | os.PathLike[str], in_channels: int = 1) -> list[di
     if not str(folder):
         raise ValueError(f"expected a folder of scans, or a scan, got {str(folder)!r}; name one with --dataset_dir")
     if not root.exists():
-        raise FileNotFoundError(f"{root}: no such folder; name the folder of the scans with --dataset_dir")
+        raise FileNotFoundError(
+            f"{root}: no such file or folder; name a scan, or the folder of the scans, with --dataset_dir"
+        )
     if root.is_file():
         return [_single(root, in_channels)]
     place = root / "imagesTs" if (root / "imagesTs").is_dir() else root

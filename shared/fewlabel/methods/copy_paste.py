@@ -62,6 +62,8 @@ class BidirectionalCopyPaste(Method):
             raise ValueError(f"labeled_stage is a share of the training run in [0, 1], got {labeled_stage}")
         if mixed not in MIXED:
             raise ValueError(f"mixed must be one of {MIXED}, got {mixed!r}")
+        if not 0 < fraction <= 1:
+            raise ValueError(f"fraction must be in (0, 1], got {fraction}")
         self.network = network
         self.teacher = Averaged(network, decay, teacher_mode)
         self.labeled_stage = labeled_stage
@@ -73,10 +75,12 @@ class BidirectionalCopyPaste(Method):
         """Return the loss terms, see :meth:`Method.forward`."""
         labeled = labeled_part(batch)
         unlabeled = unlabeled_images(batch)
-        image: Tensor = labeled["image"]
-        label: Tensor = labeled["label"].long()
-        if unlabeled is None or progress < self.labeled_stage:
+        # plain tensors inside: MONAI's geometry tracking costs time and gives nothing here
+        image: Tensor = labeled["image"].as_subclass(Tensor)
+        label: Tensor = labeled["label"].as_subclass(Tensor).long()
+        if unlabeled is None or len(unlabeled) == 0 or progress < self.labeled_stage:
             return self._from_labeled(image, label)
+        unlabeled = unlabeled.as_subclass(Tensor)
         return self._from_both(image, label, unlabeled, self._pseudo_labels(unlabeled))
 
     def _from_labeled(self, image: Tensor, label: Tensor) -> dict[str, Tensor]:

@@ -31,7 +31,7 @@ def side_boxes(
     if not 0 < fraction <= 1:
         raise ValueError(f"fraction must be in (0, 1], got {fraction}")
     sides = [max(1, int(size * fraction)) for size in spatial]
-    return torch.stack([_box(spatial, sides, generator) for _ in range(count)])
+    return _stack([_box(spatial, sides, generator) for _ in range(count)], spatial)
 
 
 def area_boxes(
@@ -76,7 +76,7 @@ def area_boxes(
         sides[1] = math.sqrt(plane / proportion)
         whole = [min(size, max(1, round(side))) for size, side in zip(spatial, sides, strict=True)]
         boxes.append(_box(spatial, whole, generator))
-    return torch.stack(boxes)
+    return _stack(boxes, spatial)
 
 
 def _box(spatial: Sequence[int], sides: Sequence[int], generator: torch.Generator | None) -> Tensor:
@@ -87,6 +87,10 @@ def _box(spatial: Sequence[int], sides: Sequence[int], generator: torch.Generato
         inside.append(slice(start, start + side))
     mask[tuple(inside)] = True
     return mask
+
+
+def _stack(boxes: list[Tensor], spatial: Sequence[int]) -> Tensor:
+    return torch.stack(boxes) if boxes else torch.zeros(0, 1, *spatial, dtype=torch.bool)
 
 
 def _between(low: float, high: float, generator: torch.Generator | None) -> float:

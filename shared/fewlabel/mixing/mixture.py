@@ -153,15 +153,15 @@ def mix_up(
     Args:
         count: images of each batch, B.
         spatial: their sizes, two or three.
-        alpha: of the Beta(alpha, alpha) distribution, above 0.
+        alpha: of the Beta(alpha, alpha) distribution, 0.01 or more; below, random numbers underflow.
         generator: where the randomness comes from, PyTorch's own if not given; on the CPU.
 
     Raises:
-        ValueError: alpha is not positive.
+        ValueError: alpha is too small.
     """
-    if not alpha > 0:
-        raise ValueError(f"alpha must be positive, got {alpha}")
-    gammas = torch._standard_gamma(torch.full((2, count), float(alpha)), generator=generator)
-    fraction = gammas[0] / gammas.sum(dim=0)
+    if not alpha >= 0.01:
+        raise ValueError(f"alpha must be 0.01 or more, got {alpha}")
+    gammas = torch._standard_gamma(torch.full((2, count), float(alpha), dtype=torch.float64), generator=generator)
+    fraction = (gammas[0] / gammas.sum(dim=0)).float()
     larger = torch.maximum(fraction, 1 - fraction)
     return Mixture(larger.view(-1, *[1] * (len(spatial) + 1)).expand(count, 1, *spatial))

@@ -25,8 +25,8 @@ def checkout() -> Path:
     root = Path(fewlabel.__file__).parents[2]
     if not (root / "shared" / "base_configs").is_dir():
         raise FileNotFoundError(
-            f"{root / 'shared' / 'base_configs'}: no such folder; recipes are written in a checkout of the project, "
-            "so call fewlabel there, with the package installed by pip install --editable"
+            "recipes are written in a checkout of the project: call fewlabel there, with the package installed by "
+            f"pip install --editable; there is no {root / 'shared' / 'base_configs'}"
         )
     return root
 

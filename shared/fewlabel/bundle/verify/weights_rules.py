@@ -25,7 +25,7 @@ def weights_rules(contents: Contents) -> Iterator[Finding]:
     if "models/model.pt" not in sizes:
         elsewhere = "models/model.pt" in _listed(contents)
         text = f"models/model.pt lies elsewhere, see {LARGE_FILES}" if elsewhere else "no models/model.pt"
-        fix = "" if elsewhere else "train first; the model zoo and MONAI Label want weights"
+        fix = "" if elsewhere else "train first; of an installed bundle, verify the zip that `fewlabel pack` makes"
         yield Finding("weights", OK if elsewhere else NOTE, text, fix)
     if "models/model.json" in sizes:
         yield _settings(contents)
