@@ -156,6 +156,8 @@ def test_the_kinds_share_all_but_what_they_do_with_images() -> None:
         (lambda c: c["train"].update({"train#trainer#max_epoch": 3}), r"train: there is no 'train#trainer#max_epoch'"),
         (lambda c: c.update(evaluate={"splitt": 3}), r"evaluate: there is no 'splitt' to change"),
         (lambda c: c.update(second_network="teacher_def"), r"second_network is 'teacher_def', which train does not"),
+        (lambda c: c.update(second_network="paper"), r"second_network is 'paper', which train does not define as a"),
+        (lambda c: c["train"].update({"train#handlers": []}), r"train: train#handlers has 0 times fewlabel\.handlers"),
         (lambda c: c["metadata"].pop("task"), r"metadata: has no 'task'"),
         (lambda c: c["metadata"].update(taskk="x"), r"metadata: there is no 'taskk' to change"),
         (lambda c: c.update(inference={"second_network": 1, "x": 2}), r"inference: there is no 'x' to change"),

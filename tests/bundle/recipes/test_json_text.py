@@ -106,3 +106,18 @@ def test_a_list_is_no_config() -> None:
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match=r"none\.json: no such file"):
         read_json(tmp_path / "none.json")
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b'{"name": "caf\xe9"}', r"recipe\.json: no text in UTF-8 .*; save it as UTF-8"),
+        (b'{"a": NaN}', r"recipe\.json: NaN is no JSON; write a number, or null"),
+        (b'{"a": ' * 100_000, r"recipe\.json: no valid JSON"),
+    ],
+)
+def test_what_is_no_json_is_refused_with_the_file(content: bytes, message: str, tmp_path: Path) -> None:
+    file = tmp_path / "recipe.json"
+    file.write_bytes(content)
+    with pytest.raises(ValueError, match=message):
+        read_json(file)

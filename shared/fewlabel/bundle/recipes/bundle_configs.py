@@ -88,18 +88,23 @@ def _train(shared: dict[str, Any], recipe: Recipe) -> dict[str, Any]:
     second = recipe.second_network
     if second is None:
         return train
-    if not isinstance(train.get(second), dict):
-        raise ValueError(f"{recipe.file}: second_network is {second!r}, which train does not define; add '+{second}'")
+    if not isinstance(train.get(second), dict) or "_target_" not in train[second]:
+        raise ValueError(
+            f"{recipe.file}: second_network is {second!r}, which train does not define as a network; add '+{second}'"
+        )
     if second != "network_def":  # a network that is trained beside the first one has weights of its own to save
-        saver = _saver(train)
+        saver = _saver(train, recipe.where("train"))
         handlers = train["train"]["handlers"]
         handlers[handlers.index(saver)] = _after(saver, "ckpt_dir", "second_network", f"@{second}")
     return train
 
 
-def _saver(train: dict[str, Any]) -> dict[str, Any]:
-    found: dict[str, Any] = next(item for item in train["train"]["handlers"] if item["_target_"] == _SAVER)
-    return found
+def _saver(train: dict[str, Any], where: str) -> dict[str, Any]:
+    handlers = [item for item in train["train"]["handlers"] if isinstance(item, dict)]
+    savers: list[dict[str, Any]] = [item for item in handlers if item.get("_target_") == _SAVER]
+    if len(savers) != 1:
+        raise ValueError(f"{where}: train#handlers has {len(savers)} times {_SAVER}; expected one, which saves weights")
+    return savers[0]
 
 
 def _after(content: dict[str, Any], key: str, new: str, value: Any) -> dict[str, Any]:
@@ -112,7 +117,7 @@ def _inference(
     shared: dict[str, Any], train: dict[str, Any], metadata: dict[str, Any], recipe: Recipe
 ) -> dict[str, Any]:
     """Fill in what follows from the training: recorded settings, and the networks that read them."""
-    saved = _saver(train)["settings"]
+    saved = _saver(train, recipe.where("train"))["settings"]
     of_train = [key for key, value in saved.items() if value == f"@{key}"]  # "num_classes" and the like: no settings
     recorded = [key for key in saved if key not in of_train]
     _known_settings(dict.fromkeys(recorded), train["paper"], recipe.where("train: paper"), "needed for inference")

@@ -36,7 +36,7 @@ def read_json(file: Path, text: str | None = None) -> dict[str, Any]:
 
     Raises:
         FileNotFoundError: there is no such file.
-        ValueError: it is no JSON, no object, or gives a key twice, of which Python would keep the last.
+        ValueError: it is no JSON in UTF-8, no object, or gives a key twice, of which Python would keep the last.
     """
 
     def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -46,13 +46,19 @@ def read_json(file: Path, text: str | None = None) -> dict[str, Any]:
             raise ValueError(f"{file}: gives the key {twice[0]!r} twice; remove one of them")
         return dict(pairs)
 
+    def no_number(literal: str) -> float:
+        raise ValueError(f"{file}: {literal} is no JSON; write a number, or null")
+
     if text is None:
         if not file.is_file():
             raise FileNotFoundError(f"{file}: no such file; add it")
-        text = file.read_text(encoding="utf-8")
+        try:
+            text = file.read_text(encoding="utf-8")
+        except UnicodeDecodeError as error:
+            raise ValueError(f"{file}: no text in UTF-8 ({error}); save it as UTF-8") from error
     try:
-        content = json.loads(text, object_pairs_hook=once, parse_float=Numeral)
-    except json.JSONDecodeError as error:
+        content = json.loads(text, object_pairs_hook=once, parse_float=Numeral, parse_constant=no_number)
+    except (json.JSONDecodeError, RecursionError) as error:
         raise ValueError(f"{file}: no valid JSON ({error}); correct it") from error
     if not isinstance(content, dict):
         raise ValueError(f"{file}: expected a JSON object, found {type(content).__name__}")

@@ -77,7 +77,7 @@ def new_bundle(name: str, like: str, root: Path | None = None) -> list[Path]:
     if folder.exists():
         raise FileExistsError(f"{folder}: there is such a bundle; choose another name")
     if not NAME.fullmatch(like) or not template.is_file():
-        known = ", ".join(sorted(file.parent.name for file in template.parents[1].glob(f"*/{RECIPE}")))
+        known = ", ".join(sorted(file.parent.name for file in (root / "bundles").glob(f"*/{RECIPE}")))
         raise FileNotFoundError(f"{template}: no such recipe; the ones to start from are {known}")
     check_configs(root)  # an error in another recipe is raised before anything is written
     recipe = _renamed(read_json(template), name)
