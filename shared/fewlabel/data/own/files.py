@@ -1,14 +1,12 @@
-"""The image files below a folder, and what parts of their names mean."""
+"""The image files below a folder, and the volumes that they are."""
 
 from __future__ import annotations
 
 import re
-from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path
 
 from fewlabel.data.files.formats import split_ending
-from fewlabel.listing import first_few
 
 PICTURES = (".png", ".jpg", ".jpeg", ".tif", ".tiff")
 _CHANNEL = re.compile(r"_0000$")
@@ -16,11 +14,20 @@ _CHANNEL = re.compile(r"_0000$")
 
 @dataclass(frozen=True)
 class Named:
-    """A volume's files: one, or its slices in order; ``case`` is the patient, when the names tell."""
+    """A volume's files.
+
+    Args:
+        name: the volume's name.
+        files: one file, or the volume's slices in order.
+        case: the patient, when the names tell.
+        slices: the slices' numbers, when the names tell.
+
+    """
 
     name: str
     files: tuple[Path, ...]
     case: str = ""
+    slices: tuple[int, ...] = ()
 
 
 def image_files(folder: Path) -> dict[str, Path]:
@@ -72,79 +79,7 @@ def named_by_path(files: dict[str, Path], channels: bool = False) -> dict[str, N
     return named
 
 
-def compiled(option: str, pattern: str) -> re.Pattern[str]:
-    """A regular expression with the groups that matching needs.
-
-    Raises:
-        ValueError: it is none, or lacks ``(?P<name>...)``.
-
-    """
-    try:
-        expression = re.compile(pattern)
-    except re.error as error:
-        raise ValueError(f"{option} is {pattern!r}, which is no regular expression: {error}") from None
-    if "name" not in expression.groupindex:
-        raise ValueError(
-            f"{option} is {pattern!r}, but it must tell the volume's name in a group: for instance "
-            r"'(?P<name>.+)_slice_(?P<slice>\d+)'"
-        )
-    return expression
-
-
-def named_by_pattern(files: dict[str, Path], pattern: re.Pattern[str]) -> tuple[dict[str, Named], list[Path]]:
-    """Files by the groups of a pattern: ``name`` the volume, ``slice`` its slices' numbers, ``case`` the patient.
-
-    Returns:
-        The volumes, slice 10 after slice 9; and the files that the pattern does not match.
-
-    Raises:
-        ValueError: two files are the same volume or slice, a ``slice`` is no number, or slices are missing in between.
-
-    """
-    slices: dict[str, dict[int, Path]] = defaultdict(dict)
-    cases: dict[str, str] = {}
-    others: list[Path] = []
-    for key, path in files.items():
-        match = pattern.fullmatch(key)
-        if match is None:
-            others.append(path)
-            continue
-        groups = match.groupdict()
-        name = groups["name"].replace("/", "_")
-        number = _number(path, groups.get("slice"))
-        if number in slices[name]:
-            what = f"slice {number} of {name}" if "slice" in groups else name
-            raise ValueError(
-                f"{slices[name][number]} and {path} are both {what}: keep one, or tell them apart by 'slice'"
-            )
-        slices[name][number] = path
-        cases[name] = groups.get("case") or ""
-    for name, numbered in slices.items():
-        _refuse_gaps(name, numbered)
-    named = {
-        name: Named(name, tuple(numbered[number] for number in sorted(numbered)), cases[name])
-        for name, numbered in slices.items()
-    }
-    return named, others
-
-
 def _stem(name: str) -> str | None:
     if (parts := split_ending(name)) is not None:
         return parts[0]
     return next((name[: -len(ending)] for ending in PICTURES if name.lower().endswith(ending)), None)
-
-
-def _number(path: Path, text: str | None) -> int:
-    if text is None:
-        return 0
-    if not text.isdecimal():
-        raise ValueError(f"{path}: the pattern's group 'slice' is {text!r} there, but it must be a number")
-    return int(text)
-
-
-def _refuse_gaps(name: str, slices: dict[int, Path]) -> None:
-    if absent := sorted(set(range(min(slices), max(slices) + 1)) - set(slices)):
-        raise ValueError(
-            f"{name} lacks {len(absent)} of the slices {min(slices)} to {max(slices)} ({first_few(absent)}): add them, "
-            "or leave 'slice' out of the pattern's groups, so that every file is a volume of its own"
-        )
