@@ -33,6 +33,8 @@ class Named:
 def image_files(folder: Path) -> dict[str, Path]:
     """The scans and pictures below a folder, by their path in it without the ending.
 
+    Hidden files are skipped, and what hidden folders hold: ``.ipynb_checkpoints`` has copies, ``.Trash`` deleted files.
+
     Raises:
         FileNotFoundError: the folder does not exist, or holds none.
         ValueError: two files differ in their endings only.
@@ -42,10 +44,10 @@ def image_files(folder: Path) -> dict[str, Path]:
         raise FileNotFoundError(f"the folder {folder} does not exist")
     found: dict[str, Path] = {}
     for path in sorted(folder.rglob("*")):
-        stem = _stem(path.name)
-        if stem is None or not path.is_file() or path.name.startswith("."):
+        stem, inside = _stem(path.name), path.relative_to(folder)
+        if stem is None or not path.is_file() or any(part.startswith(".") for part in inside.parts):
             continue
-        key = path.relative_to(folder).with_name(stem).as_posix()
+        key = inside.with_name(stem).as_posix()
         if key in found:
             raise ValueError(f"{found[key]} and {path} have the same name: keep one of them")
         found[key] = path
