@@ -44,3 +44,15 @@ def test_a_stack_takes_no_file_without_a_slice_number(folders: Folders) -> None:
         folders.drawn(f"{name}.png", (0, 1))
     with pytest.raises(ValueError, match=r"images/p\.png has no slice number, but 2 other files of p have: number it"):
         folders.prepare(pattern=r"(?P<name>[a-z]+)(_(?P<slice>\d+))?")
+
+
+@pytest.mark.parametrize(
+    ("pattern", "found"),
+    [("(?P<name>x)?a", "''"), ("(?P<name>x?)a", "''"), (r"v1(?P<name>\.\d)", r"'\.2'")],
+)
+def test_a_name_that_is_empty_or_would_be_hidden_is_an_error(pattern: str, found: str, folders: Folders) -> None:
+    for name in ("a", "v1.2"):
+        folders.picture(f"{name}.png")
+        folders.drawn(f"{name}.png", (0, 1))
+    with pytest.raises(ValueError, match=r"images/.*\.png: the pattern's group 'name' is " + found + " there, but"):
+        folders.prepare(pattern=pattern)

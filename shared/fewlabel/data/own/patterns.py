@@ -36,7 +36,8 @@ def named_by_pattern(files: dict[str, Path], pattern: re.Pattern[str]) -> tuple[
         The volumes, slice 10 after slice 9; and the files that the pattern does not match.
 
     Raises:
-        ValueError: two files are the same volume or slice, a ``slice`` is no number, or slices are missing in between.
+        ValueError: two files are the same volume or slice, a ``name`` is empty or begins with a dot, a ``slice`` is no
+            number, or slices are missing in between.
 
     """
     volumes: dict[str, dict[int | None, Path]] = defaultdict(dict)
@@ -48,7 +49,7 @@ def named_by_pattern(files: dict[str, Path], pattern: re.Pattern[str]) -> tuple[
             others.append(path)
             continue
         groups = match.groupdict()
-        name = groups["name"].replace("/", "_")
+        name = _name(path, groups["name"] or "")
         number = _number(path, groups.get("slice"))
         if number in volumes[name]:
             what = name if number is None else f"slice {number} of {name}"
@@ -58,6 +59,15 @@ def named_by_pattern(files: dict[str, Path], pattern: re.Pattern[str]) -> tuple[
         volumes[name][number] = path
         cases[name] = groups.get("case") or ""
     return {name: _volume(name, numbered, cases[name]) for name, numbered in volumes.items()}, others
+
+
+def _name(path: Path, text: str) -> str:
+    if not text or text.startswith("."):
+        raise ValueError(
+            f"{path}: the pattern's group 'name' is {text!r} there, but a volume's name must not be empty or begin with a "
+            "dot: let the group match more of the path"
+        )
+    return text.replace("/", "_")
 
 
 def _number(path: Path, text: str | None) -> int | None:
