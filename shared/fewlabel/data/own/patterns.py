@@ -64,8 +64,8 @@ def named_by_pattern(files: dict[str, Path], pattern: re.Pattern[str]) -> tuple[
 def _name(path: Path, text: str) -> str:
     if not text or text.startswith("."):
         raise ValueError(
-            f"{path}: the pattern's group 'name' is {text!r} there, but a volume's name must not be empty or begin with a "
-            "dot: let the group match more of the path"
+            f"{path}: the pattern's group 'name' is {text!r} there, but a volume's name must not be empty or begin "
+            "with a dot: let the group match more of the path"
         )
     return text.replace("/", "_")
 
