@@ -56,3 +56,10 @@ def test_a_name_that_is_empty_or_would_be_hidden_is_an_error(pattern: str, found
         folders.drawn(f"{name}.png", (0, 1))
     with pytest.raises(ValueError, match=r"images/.*\.png: the pattern's group 'name' is " + found + " there, but"):
         folders.prepare(pattern=pattern)
+
+
+def test_the_slices_of_two_patients_are_not_stacked(folders: Folders) -> None:
+    for name in ("p1/v_1", "p2/v_2"):
+        folders.save(folders.images / f"{name}.png", folders.drawn(f"{name}.png", (0, 1)))
+    with pytest.raises(ValueError, match=r"p2/v_2\.png is of the case 'p2', but other slices of v are of 'p1': let"):
+        folders.prepare(pattern=r"(?P<case>.+)/(?P<name>.+)_(?P<slice>\d+)")

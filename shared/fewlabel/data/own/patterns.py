@@ -37,7 +37,7 @@ def named_by_pattern(files: dict[str, Path], pattern: re.Pattern[str]) -> tuple[
 
     Raises:
         ValueError: two files are the same volume or slice, a ``name`` is empty or begins with a dot, a ``slice`` is no
-            number, or slices are missing in between.
+            number, slices are missing in between, or a volume has slices of two patients.
 
     """
     volumes: dict[str, dict[int | None, Path]] = defaultdict(dict)
@@ -57,7 +57,12 @@ def named_by_pattern(files: dict[str, Path], pattern: re.Pattern[str]) -> tuple[
                 f"{volumes[name][number]} and {path} are both {what}: keep one, or tell them apart by 'slice'"
             )
         volumes[name][number] = path
-        cases[name] = groups.get("case") or ""
+        case = groups.get("case") or ""
+        if cases.setdefault(name, case) != case:
+            raise ValueError(
+                f"{path} is of the case {case!r}, but other slices of {name} are of {cases[name]!r}: let the pattern's "
+                "group 'name' take the case in"
+            )
     return {name: _volume(name, numbered, cases[name]) for name, numbered in volumes.items()}, others
 
 
