@@ -145,3 +145,22 @@ def test_a_damaged_picture_is_named(folders: Folders) -> None:
     (folders.images / "a.png").write_bytes((folders.images / "a.png").read_bytes()[:40])
     with pytest.raises(ValueError, match=r"images/a\.png is damaged or no picture"):
         folders.prepare()
+
+
+@pytest.mark.parametrize("name", ["a.jpg", "a.png", "a.tif"])
+@pytest.mark.parametrize("kind", ["images", "labels"])
+def test_a_picture_that_is_shown_turned_is_refused_and_an_upright_one_read(
+    name: str, kind: str, folders: Folders
+) -> None:
+    folders.picture("a.png", (8, 8))
+    folders.drawn("a.png", (0, 0), (8, 8))
+    folder = folders.out.with_name(kind)
+    picture, exif = Image.open(folder / "a.png"), Image.Exif()
+    (folder / "a.png").unlink()
+    exif[0x0112] = 6
+    picture.save(folder / name, exif=exif)
+    with pytest.raises(ValueError, match=rf"{kind}/{name} is shown turned .*EXIF orientation 6\): save it upright"):
+        folders.prepare(names="background,liver")
+    exif[0x0112] = 1
+    picture.save(folder / name, exif=exif)
+    folders.prepare(names="background,liver")
