@@ -87,8 +87,8 @@ def _page(path: Path, page: Any, indices: bool) -> NDArray[Any]:
     orientation = page.getexif().get(_ORIENTATION, 1)
     if orientation in range(2, 9):  # label maps are drawn on the pixels as shown or as stored, and nothing tells which
         raise ValueError(
-            f"{path} has the EXIF orientation {orientation}, so it is shown turned or mirrored: save it upright, without "
-            "that tag, and see that image and label map fit"
+            f"{path} has the EXIF orientation {orientation}, so it is shown turned or mirrored: save it upright, "
+            "without that tag, and see that image and label map fit"
         )
     if page.mode in _GRAY or (indices and page.mode == "P"):
         array = np.asarray(page)
