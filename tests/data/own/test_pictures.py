@@ -164,3 +164,21 @@ def test_a_picture_that_is_shown_turned_is_refused_and_an_upright_one_read(
     exif[0x0112] = 1
     picture.save(folder / name, exif=exif)
     folders.prepare(names="background,liver")
+
+
+@pytest.mark.parametrize("mode", ["RGBA", "LA"])
+@pytest.mark.parametrize("kind", ["images", "labels"])
+def test_a_picture_with_transparent_pixels_is_refused_and_an_opaque_one_read(
+    mode: str, kind: str, folders: Folders
+) -> None:
+    folders.picture("a.png")
+    drawn = folders.drawn("a.png")
+    path = folders.out.with_name(kind) / "a.png"
+    white = Image.new(mode, (9, 7), "white")
+    white.putalpha(Image.fromarray(drawn))
+    white.save(path)
+    with pytest.raises(ValueError, match=rf"{kind}/a\.png has transparent pixels, .*: save it without transparency"):
+        folders.prepare(mapping="0:0,255:1")
+    Image.new(mode, (9, 7), "white").save(path)
+    folders.prepare(mapping="0:0,255:1", names="background,liver")
+    assert np.unique(folders.stored(kind, "a")).tolist() == [255 if kind == "images" else 1]

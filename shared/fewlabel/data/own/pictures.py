@@ -25,7 +25,7 @@ def read_images(files: Sequence[Path]) -> NDArray[Any]:
         ``(X, Y, Z)``: columns, rows, slices.
 
     Raises:
-        ValueError: a file is damaged, in color, stored turned or of another size than the first.
+        ValueError: a file is damaged, in color, transparent, stored turned or of another size than the first.
 
     """
     slices: list[NDArray[Any]] = []
@@ -43,7 +43,7 @@ def read_masks(files: Sequence[Path]) -> NDArray[Any]:
         be taken for no value. Gray pixels of color files are gray values.
 
     Raises:
-        ValueError: a file is damaged, stored turned or of another size than the first.
+        ValueError: a file is damaged, transparent, stored turned or of another size than the first.
 
     """
     slices: list[NDArray[Any]] = []
@@ -89,6 +89,11 @@ def _page(path: Path, page: Any, indices: bool) -> NDArray[Any]:
         raise ValueError(
             f"{path} has the EXIF orientation {orientation}, so it is shown turned or mirrored: save it upright, "
             "without that tag, and see that image and label map fit"
+        )
+    if "A" in page.getbands() and page.getchannel("A").getextrema()[0] < 255:
+        raise ValueError(
+            f"{path} has transparent pixels, so what it shows may be in its alpha channel, which is not read: save it "
+            "without transparency, on a background of its own color or gray level"
         )
     if page.mode in _GRAY or (indices and page.mode == "P"):
         array = np.asarray(page)
