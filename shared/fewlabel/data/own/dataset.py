@@ -17,6 +17,9 @@ from fewlabel.data.own.values import named_labels, parse_mapping, parse_names
 from fewlabel.data.own.volumes import Writer
 
 
+_SPACINGS = (0.0002, 1000.0)  # from what light microscopes resolve; a voxel much smaller has no volume in single precision
+
+
 def prepare_folders(
     images: str | os.PathLike[str],
     labels: str | os.PathLike[str],
@@ -101,8 +104,11 @@ def _spacing(text: str) -> tuple[float, float, float]:
         x, y, z = (float(side) for side in text.split(","))
     except ValueError:
         x = y = z = 0.0
-    if not all(0 < side < float("inf") for side in (x, y, z)):
-        raise ValueError(f"spacing is {text!r}, but it must be three numbers of millimeters above 0: '0.5,0.5,2'")
+    lowest, highest = _SPACINGS
+    if not all(lowest <= side <= highest for side in (x, y, z)):
+        raise ValueError(
+            f"spacing is {text!r}, but it must be three numbers of millimeters from {lowest:g} to {highest:g}: '0.5,0.5,2'"
+        )
     return x, y, z
 
 
