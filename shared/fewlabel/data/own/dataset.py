@@ -16,8 +16,7 @@ from fewlabel.data.own.matching import Matches, match
 from fewlabel.data.own.values import named_labels, parse_mapping, parse_names
 from fewlabel.data.own.volumes import Writer
 
-
-_SPACINGS = (0.0002, 1000.0)  # from what light microscopes resolve; a voxel much smaller has no volume in single precision
+_SPACINGS = (0.0002, 1000.0)  # millimeters; the lower bound is what light microscopes resolve
 
 
 def prepare_folders(
@@ -107,7 +106,8 @@ def _spacing(text: str) -> tuple[float, float, float]:
     lowest, highest = _SPACINGS
     if not all(lowest <= side <= highest for side in (x, y, z)):
         raise ValueError(
-            f"spacing is {text!r}, but it must be three numbers of millimeters from {lowest:g} to {highest:g}: '0.5,0.5,2'"
+            f"spacing is {text!r}, but it must be three numbers of millimeters from {lowest:g} to {highest:g}: "
+            "'0.5,0.5,2'"
         )
     return x, y, z
 
