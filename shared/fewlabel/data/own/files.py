@@ -9,6 +9,7 @@ from pathlib import Path
 from fewlabel.data.files.formats import split_ending
 
 PICTURES = (".png", ".jpg", ".jpeg", ".tif", ".tiff")
+_LONGEST = 200  # bytes of a name; file systems take 255, of which endings and unfinished files need some
 _CHANNEL = re.compile(r"_0000$")
 
 
@@ -69,16 +70,32 @@ def named_by_path(files: dict[str, Path], channels: bool = False) -> dict[str, N
         channels: leave nnU-Net's ``_0000`` out of the names.
 
     Raises:
-        ValueError: two files get one name.
+        ValueError: two files get one name, or a name is too long.
 
     """
     named: dict[str, Named] = {}
     for key, path in files.items():
-        name = (_CHANNEL.sub("", key) if channels else key).replace("/", "_")
+        name = volume_name(path, _CHANNEL.sub("", key) if channels else key)
         if name in named:
             raise ValueError(f"{named[name].files[0]} and {path} both become {name}: rename one of them")
         named[name] = Named(name, (path,))
     return named
+
+
+def volume_name(path: Path, told: str) -> str:
+    """The name of a volume, which files are called by, of what a file's path tells.
+
+    Raises:
+        ValueError: it is too long.
+
+    """
+    name = told.replace("/", "_")
+    if (length := len(name.encode())) > _LONGEST:
+        raise ValueError(
+            f"{path}: its folders and name make a volume's name of {length} bytes, but it must have at most "
+            f"{_LONGEST}: shorten them, or let --pattern take a part"
+        )
+    return name
 
 
 def _stem(name: str) -> str | None:

@@ -6,7 +6,7 @@ import re
 from collections import defaultdict
 from pathlib import Path
 
-from fewlabel.data.own.files import Named
+from fewlabel.data.own.files import Named, volume_name
 from fewlabel.listing import first_few
 
 
@@ -36,8 +36,8 @@ def named_by_pattern(files: dict[str, Path], pattern: re.Pattern[str]) -> tuple[
         The volumes, slice 10 after slice 9; and the files that the pattern does not match.
 
     Raises:
-        ValueError: two files are the same volume or slice, a ``name`` is empty or begins with a dot, a ``slice`` is no
-            number, slices are missing in between, or a volume has slices of two patients.
+        ValueError: two files are the same volume or slice; a ``name`` is empty, too long or begins with a dot; a
+            ``slice`` is no number; slices are missing in between; or a volume has slices of two patients.
 
     """
     volumes: dict[str, dict[int | None, Path]] = defaultdict(dict)
@@ -72,7 +72,7 @@ def _name(path: Path, text: str) -> str:
             f"{path}: the pattern's group 'name' is {text!r} there, but a volume's name must not be empty or begin "
             "with a dot: let the group match more of the path"
         )
-    return text.replace("/", "_")
+    return volume_name(path, text)
 
 
 def _number(path: Path, text: str | None) -> int | None:
