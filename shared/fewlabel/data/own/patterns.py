@@ -95,5 +95,5 @@ def _volume(name: str, numbered: dict[int | None, Path], case: str) -> Named:
             f"{name} lacks {len(absent)} of the slices {slices[0]} to {slices[-1]} ({first_few(absent)}): add them, "
             "or leave 'slice' out of the pattern's groups, so that every file is a volume of its own"
         )
-    files = tuple(numbered[number] for number in slices or [None])
+    files = tuple(numbered[number] for number in slices) or (numbered[None],)
     return Named(name, files, case, tuple(slices))
