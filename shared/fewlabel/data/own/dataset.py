@@ -34,8 +34,9 @@ def prepare_folders(
 ) -> Path:
     """Make a data set of scans (NIfTI, NRRD, MetaImage) or pictures (PNG, JPEG, TIFF) and their label maps.
 
-    An image without a label map becomes an unlabeled case. Scans are linked; pictures, and label maps whose values
-    are mapped, are written as NIfTI. The folder appears when all is in it.
+    An image without a label map becomes an unlabeled case. nnU-Net's ``a_0000`` and ``a_0001`` are two channels of the
+    case ``a``. Scans are linked; pictures, and label maps whose values are mapped, are written as NIfTI. The folder
+    appears when all is in it.
 
     Args:
         images: the folder of images, searched with what is below it.
@@ -75,7 +76,7 @@ def prepare_folders(
         writer = Writer(partial, values, len(wanted), sides, links)
         for image, label in found.pairs:
             writer.write(image, label)
-        _describe(partial, out.name, found, named_labels(writer.values, wanted))
+        _describe(partial, out.name, found, named_labels(writer.values, wanted), writer.channels)
         partial.chmod(0o755)
         if out.exists():
             out.rmdir()
@@ -86,9 +87,9 @@ def prepare_folders(
     return out
 
 
-def _describe(folder: Path, name: str, found: Matches, labels: dict[str, int]) -> None:
+def _describe(folder: Path, name: str, found: Matches, labels: dict[str, int], channels: int) -> None:
     training = sum(label is not None for _, label in found.pairs)
-    dataset = {"name": name, "labels": labels, "channel_names": {"0": "image"}, "numTraining": training}
+    dataset = {"name": name, "labels": labels, "channel_names": _channel_names(channels), "numTraining": training}
     atomic_write(folder / "dataset.json", json_bytes(dataset))
     cases: dict[str, list[str]] = {}
     for image, _ in found.pairs:
@@ -96,6 +97,10 @@ def _describe(folder: Path, name: str, found: Matches, labels: dict[str, int]) -
             cases.setdefault(image.case, []).append(image.name)
     if cases:
         atomic_write(folder / "splits.json", json_bytes({"cases": cases}))
+
+
+def _channel_names(channels: int) -> dict[str, str]:
+    return {"0": "image"} if channels == 1 else {str(number): f"channel {number}" for number in range(channels)}
 
 
 def _spacing(text: str) -> tuple[float, float, float]:
@@ -114,6 +119,9 @@ def _spacing(text: str) -> tuple[float, float, float]:
 
 def _tell(writer: Writer, found: Matches, out: Path, report: Callable[[str], Any]) -> None:
     report(", ".join(f"{count} {way}" for way, count in writer.ways.items()))
+    if writer.channels > 1:
+        names = ", ".join(_channel_names(writer.channels).values())
+        report(f"the images have {writer.channels} channels, called {names}: dataset.json can give them better names")
     if any(is_picture(image.files[0]) for image, _ in found.pairs):
         sides = " x ".join(f"{side:g}" for side in writer.spacing)
         report(f"pictures hold no spacing: {sides} mm is written, so millimeters are nominal; --spacing sets others")

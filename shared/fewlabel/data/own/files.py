@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from pathlib import Path
 
 from fewlabel.data.files.formats import split_ending
+from fewlabel.data.layout.channels import split_channel
 
 PICTURES = (".png", ".jpg", ".jpeg", ".tif", ".tiff")
 _LONGEST = 200  # bytes of a name; file systems take 255, of which endings and unfinished files need some
-_CHANNEL = re.compile(r"_0000$")
 
 
 @dataclass(frozen=True)
@@ -22,6 +21,7 @@ class Named:
         files: one file, or the volume's slices in order.
         case: the patient, when the names tell.
         slices: the slices' numbers, when the names tell.
+        channels: the files of the second channel and those after it.
 
     """
 
@@ -29,6 +29,7 @@ class Named:
     files: tuple[Path, ...]
     case: str = ""
     slices: tuple[int, ...] = ()
+    channels: tuple[Path, ...] = ()
 
 
 def image_files(folder: Path) -> dict[str, Path]:
@@ -67,19 +68,23 @@ def named_by_path(files: dict[str, Path], channels: bool = False) -> dict[str, N
 
     Args:
         files: the files by path without ending.
-        channels: leave nnU-Net's ``_0000`` out of the names.
+        channels: nnU-Net's ``_0000``, ``_0001``, ... are the channels of one volume and not in its name.
 
     Raises:
-        ValueError: two files get one name, or a name is too long.
+        ValueError: two files get one name, a name is too long, or a channel is missing in between.
 
     """
-    named: dict[str, Named] = {}
+    named: dict[str, dict[int, Path]] = {}
     for key, path in files.items():
-        name = volume_name(path, _CHANNEL.sub("", key) if channels else key)
-        if name in named:
-            raise ValueError(f"{named[name].files[0]} and {path} both become {name}: rename one of them")
-        named[name] = Named(name, (path,))
-    return named
+        told, number = (split_channel(key) if channels else None) or (key, 0)
+        if number and f"{told}_0000" not in files:  # a number that is no channel's
+            told, number = key, 0
+        name = volume_name(path, told)
+        numbered = named.setdefault(name, {})
+        if number in numbered:
+            raise ValueError(f"{numbered[number]} and {path} both become {name}: rename one of them")
+        numbered[number] = path
+    return {name: _volume(name, numbered) for name, numbered in named.items()}
 
 
 def volume_name(path: Path, told: str) -> str:
@@ -96,6 +101,16 @@ def volume_name(path: Path, told: str) -> str:
             f"{_LONGEST}: shorten them, or let --pattern take a part"
         )
     return name
+
+
+def _volume(name: str, channels: dict[int, Path]) -> Named:
+    first, *others = (channels[number] for number in sorted(channels))
+    if (absent := min(set(range(max(channels) + 1)) - set(channels), default=None)) is not None:
+        raise ValueError(
+            f"{others[-1]} is a channel of {name}, which has no channel {absent} ({name}_{absent:04d}): add it, "
+            "or choose one with --pattern"
+        )
+    return Named(name, (first,), channels=tuple(others))
 
 
 def _stem(name: str) -> str | None:
