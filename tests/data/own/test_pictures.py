@@ -182,3 +182,11 @@ def test_a_picture_with_transparent_pixels_is_refused_and_an_opaque_one_read(
     Image.new(mode, (9, 7), "white").save(path)
     folders.prepare(mapping="0:0,255:1", names="background,liver")
     assert np.unique(folders.stored(kind, "a")).tolist() == [255 if kind == "images" else 1]
+
+
+def test_a_picture_of_more_pixels_than_pillow_reads_is_named(folders: Folders, monkeypatch: pytest.MonkeyPatch) -> None:
+    folders.picture("a.png")
+    folders.drawn("a.png", (0, 1))
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 20)
+    with pytest.raises(ValueError, match=r"images/a\.png is too large a picture: cut it into tiles.*63 pixels"):
+        folders.prepare()

@@ -78,6 +78,8 @@ def _pages(path: Path, indices: bool = False) -> list[NDArray[Any]]:
     try:
         with Image.open(path) as file:
             return [_page(path, page, indices) for page in ImageSequence.Iterator(file)]
+    except Image.DecompressionBombError as error:
+        raise ValueError(f"{path} is too large a picture: cut it into tiles, or scale it down ({error})") from error
     except (OSError, SyntaxError) as error:
         raise ValueError(f"{path} is damaged or no picture ({error}): export it again") from error
 
