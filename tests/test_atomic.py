@@ -90,3 +90,11 @@ def test_a_folder_that_cannot_be_written_to_is_named_with_the_way_out(tmp_path: 
         atomic_open(tmp_path / "file" / "state"),
     ):
         pytest.fail("nothing to write to")
+
+
+def test_a_name_that_is_too_long_is_not_blamed_on_the_folder(tmp_path: Path) -> None:
+    name = "n" * 240 + ".nii.gz"
+    with pytest.raises(ValueError, match=rf"{name}: the file system takes no name that long, .* 22 characters more"):
+        atomic_write(tmp_path / name, b"content")
+    assert list(tmp_path.iterdir()) == []
+    atomic_write(tmp_path / name[-230:], b"content")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import secrets
 from collections.abc import Iterator
@@ -20,6 +21,7 @@ def atomic_open(path: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
 
     Raises:
         PermissionError: the folder can't be written to; the message names it and the way out.
+        ValueError: the file's name is too long for the file system.
     """
     target = Path(path)
     partial = target.with_name(f".{target.name}.{secrets.token_hex(6)}.partial")
@@ -27,6 +29,11 @@ def atomic_open(path: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
         target.parent.mkdir(parents=True, exist_ok=True)
         stream = open(partial, "xb")  # noqa: SIM115 - closed below, before the rename
     except OSError as error:
+        if error.errno == errno.ENAMETOOLONG:
+            raise ValueError(
+                f"{target}: the file system takes no name that long, which has {len(partial.name) - len(target.name)} "
+                "characters more while the file is written: shorten it"
+            ) from error
         raise PermissionError(
             f"{target.parent}: can't write there ({error.strerror}); choose another folder with --output_dir and "
             "--ckpt_dir, or change its permissions"

@@ -11,6 +11,7 @@ import pytest
 from fewlabel.cli import main
 from fewlabel.data.checks.dataset import check
 from fewlabel.data.cohort import Cohort
+from fewlabel.data.files.volumes import read_header
 from fewlabel.data.own.dataset import prepare_folders
 from helpers.own_folders import Folders
 
@@ -130,6 +131,10 @@ def test_hard_links_and_copies_follow_where_symbolic_links_fail(
         ({"mapping": "0:0,1:1"}, r"labels/a\.nii\.gz holds 2, which mapping does not name: add '2:LABEL'"),
         ({"mapping": "0:0,0:1"}, "mapping gives 0 the labels 0 and 1"),
         ({"spacing": "1,0,1"}, "spacing is '1,0,1', but it must be three numbers"),
+        ({"spacing": "1,1"}, "spacing is '1,1', but it must be three numbers"),
+        ({"spacing": "1,1e-320,1"}, r"spacing is '1,1e-320,1', but .* millimeters from 0\.0002 to 1000: '0\.5,0\.5,2'"),
+        ({"spacing": "1,1,1e300"}, r"spacing is '1,1,1e300', but .* millimeters from 0\.0002 to 1000"),
+        ({"spacing": "nan,1,1"}, "spacing is 'nan,1,1', but it must be three numbers"),
         ({"pattern": "("}, r"pattern is '\(', which is no regular expression"),
         ({"pattern": ".*"}, r"pattern is '\.\*', but it must tell the volume's name in a group"),
         ({"label_pattern": "(?P<name>.*)"}, "--label_pattern needs --pattern"),
@@ -144,6 +149,14 @@ def test_a_wrong_option_is_an_error_that_names_it(options: dict[str, str], messa
     with pytest.raises((ValueError, FileNotFoundError), match=message):
         folders.prepare(**options)
     assert not folders.out.exists()
+
+
+def test_a_spacing_as_fine_as_a_microscope_s_is_written_and_read(folders: Folders) -> None:
+    folders.picture("a.png")
+    folders.drawn("a.png", (0, 1))
+    folders.prepare(spacing="0.0002,0.0002,0.0002")
+    assert check(folders.out).ok
+    assert read_header(folders.out / "imagesTr/a.nii.gz").spacing == pytest.approx((0.0002, 0.0002, 0.0002))
 
 
 def test_names_that_match_nothing_are_shown_with_the_ways_to_match_them(folders: Folders) -> None:

@@ -145,3 +145,48 @@ def test_a_damaged_picture_is_named(folders: Folders) -> None:
     (folders.images / "a.png").write_bytes((folders.images / "a.png").read_bytes()[:40])
     with pytest.raises(ValueError, match=r"images/a\.png is damaged or no picture"):
         folders.prepare()
+
+
+@pytest.mark.parametrize("name", ["a.jpg", "a.png", "a.tif"])
+@pytest.mark.parametrize("kind", ["images", "labels"])
+def test_a_picture_that_is_shown_turned_is_refused_and_an_upright_one_read(
+    name: str, kind: str, folders: Folders
+) -> None:
+    folders.picture("a.png", (8, 8))
+    folders.drawn("a.png", (0, 0), (8, 8))
+    folder = folders.out.with_name(kind)
+    picture, exif = Image.open(folder / "a.png"), Image.Exif()
+    (folder / "a.png").unlink()
+    exif[0x0112] = 6
+    picture.save(folder / name, exif=exif)
+    with pytest.raises(ValueError, match=rf"{kind}/{name} has the EXIF orientation 6, so it is shown turned"):
+        folders.prepare(names="background,liver")
+    exif[0x0112] = 1
+    picture.save(folder / name, exif=exif)
+    folders.prepare(names="background,liver")
+
+
+@pytest.mark.parametrize("mode", ["RGBA", "LA"])
+@pytest.mark.parametrize("kind", ["images", "labels"])
+def test_a_picture_with_transparent_pixels_is_refused_and_an_opaque_one_read(
+    mode: str, kind: str, folders: Folders
+) -> None:
+    folders.picture("a.png")
+    drawn = folders.drawn("a.png")
+    path = folders.out.with_name(kind) / "a.png"
+    white = Image.new(mode, (9, 7), "white")
+    white.putalpha(Image.fromarray(drawn))
+    white.save(path)
+    with pytest.raises(ValueError, match=rf"{kind}/a\.png has transparent pixels, .*: save it without transparency"):
+        folders.prepare(mapping="0:0,255:1")
+    Image.new(mode, (9, 7), "white").save(path)
+    folders.prepare(mapping="0:0,255:1", names="background,liver")
+    assert np.unique(folders.stored(kind, "a")).tolist() == [255 if kind == "images" else 1]
+
+
+def test_a_picture_of_more_pixels_than_pillow_reads_is_named(folders: Folders, monkeypatch: pytest.MonkeyPatch) -> None:
+    folders.picture("a.png")
+    folders.drawn("a.png", (0, 1))
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 20)
+    with pytest.raises(ValueError, match=r"images/a\.png is too large a picture: cut it into tiles.*63 pixels"):
+        folders.prepare()

@@ -16,6 +16,8 @@ from fewlabel.data.own.matching import Matches, match
 from fewlabel.data.own.values import named_labels, parse_mapping, parse_names
 from fewlabel.data.own.volumes import Writer
 
+_SPACINGS = (0.0002, 1000.0)  # millimeters; the lower bound is what light microscopes resolve
+
 
 def prepare_folders(
     images: str | os.PathLike[str],
@@ -32,8 +34,9 @@ def prepare_folders(
 ) -> Path:
     """Make a data set of scans (NIfTI, NRRD, MetaImage) or pictures (PNG, JPEG, TIFF) and their label maps.
 
-    An image without a label map becomes an unlabeled case. Scans are linked; pictures, and label maps whose values
-    are mapped, are written as NIfTI. The folder appears when all is in it.
+    An image without a label map becomes an unlabeled case. nnU-Net's ``a_0000`` and ``a_0001`` are two channels of the
+    case ``a``. Scans are linked; pictures, and label maps whose values are mapped, are written as NIfTI. The folder
+    appears when all is in it.
 
     Args:
         images: the folder of images, searched with what is below it.
@@ -73,7 +76,7 @@ def prepare_folders(
         writer = Writer(partial, values, len(wanted), sides, links)
         for image, label in found.pairs:
             writer.write(image, label)
-        _describe(partial, out.name, found, named_labels(writer.values, wanted))
+        _describe(partial, out.name, found, named_labels(writer.values, wanted), writer.channels)
         partial.chmod(0o755)
         if out.exists():
             out.rmdir()
@@ -84,9 +87,9 @@ def prepare_folders(
     return out
 
 
-def _describe(folder: Path, name: str, found: Matches, labels: dict[str, int]) -> None:
+def _describe(folder: Path, name: str, found: Matches, labels: dict[str, int], channels: int) -> None:
     training = sum(label is not None for _, label in found.pairs)
-    dataset = {"name": name, "labels": labels, "channel_names": {"0": "image"}, "numTraining": training}
+    dataset = {"name": name, "labels": labels, "channel_names": _channel_names(channels), "numTraining": training}
     atomic_write(folder / "dataset.json", json_bytes(dataset))
     cases: dict[str, list[str]] = {}
     for image, _ in found.pairs:
@@ -96,18 +99,29 @@ def _describe(folder: Path, name: str, found: Matches, labels: dict[str, int]) -
         atomic_write(folder / "splits.json", json_bytes({"cases": cases}))
 
 
+def _channel_names(channels: int) -> dict[str, str]:
+    return {"0": "image"} if channels == 1 else {str(number): f"channel {number}" for number in range(channels)}
+
+
 def _spacing(text: str) -> tuple[float, float, float]:
     try:
         x, y, z = (float(side) for side in text.split(","))
     except ValueError:
         x = y = z = 0.0
-    if not all(0 < side < float("inf") for side in (x, y, z)):
-        raise ValueError(f"spacing is {text!r}, but it must be three numbers of millimeters above 0: '0.5,0.5,2'")
+    lowest, highest = _SPACINGS
+    if not all(lowest <= side <= highest for side in (x, y, z)):
+        raise ValueError(
+            f"spacing is {text!r}, but it must be three numbers of millimeters from {lowest:g} to {highest:g}: "
+            "'0.5,0.5,2'"
+        )
     return x, y, z
 
 
 def _tell(writer: Writer, found: Matches, out: Path, report: Callable[[str], Any]) -> None:
     report(", ".join(f"{count} {way}" for way, count in writer.ways.items()))
+    if writer.channels > 1:
+        names = ", ".join(_channel_names(writer.channels).values())
+        report(f"the images have {writer.channels} channels, called {names}: dataset.json can give them better names")
     if any(is_picture(image.files[0]) for image, _ in found.pairs):
         sides = " x ".join(f"{side:g}" for side in writer.spacing)
         report(f"pictures hold no spacing: {sides} mm is written, so millimeters are nominal; --spacing sets others")

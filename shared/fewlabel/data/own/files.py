@@ -1,30 +1,41 @@
-"""The image files below a folder, and what parts of their names mean."""
+"""The image files below a folder, and the volumes that they are."""
 
 from __future__ import annotations
 
-import re
-from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path
 
 from fewlabel.data.files.formats import split_ending
-from fewlabel.listing import first_few
+from fewlabel.data.layout.channels import split_channel
 
 PICTURES = (".png", ".jpg", ".jpeg", ".tif", ".tiff")
-_CHANNEL = re.compile(r"_0000$")
+_LONGEST = 200  # bytes of a name; file systems take 255, of which endings and unfinished files need some
 
 
 @dataclass(frozen=True)
 class Named:
-    """A volume's files: one, or its slices in order; ``case`` is the patient, when the names tell."""
+    """A volume's files.
+
+    Args:
+        name: the volume's name.
+        files: one file, or the volume's slices in order.
+        case: the patient, when the names tell.
+        slices: the slices' numbers, when the names tell.
+        channels: the files of the second channel and those after it.
+
+    """
 
     name: str
     files: tuple[Path, ...]
     case: str = ""
+    slices: tuple[int, ...] = ()
+    channels: tuple[Path, ...] = ()
 
 
 def image_files(folder: Path) -> dict[str, Path]:
     """The scans and pictures below a folder, by their path in it without the ending.
+
+    Hidden files are skipped, and what hidden folders hold: ``.ipynb_checkpoints`` has copies, ``.Trash`` deleted files.
 
     Raises:
         FileNotFoundError: the folder does not exist, or holds none.
@@ -35,10 +46,10 @@ def image_files(folder: Path) -> dict[str, Path]:
         raise FileNotFoundError(f"the folder {folder} does not exist")
     found: dict[str, Path] = {}
     for path in sorted(folder.rglob("*")):
-        stem = _stem(path.name)
-        if stem is None or not path.is_file() or path.name.startswith("."):
+        stem, inside = _stem(path.name), path.relative_to(folder)
+        if stem is None or not path.is_file() or any(part.startswith(".") for part in inside.parts):
             continue
-        key = path.relative_to(folder).with_name(stem).as_posix()
+        key = inside.with_name(stem).as_posix()
         if key in found:
             raise ValueError(f"{found[key]} and {path} have the same name: keep one of them")
         found[key] = path
@@ -57,94 +68,52 @@ def named_by_path(files: dict[str, Path], channels: bool = False) -> dict[str, N
 
     Args:
         files: the files by path without ending.
-        channels: leave nnU-Net's ``_0000`` out of the names.
+        channels: nnU-Net's ``_0000``, ``_0001``, ... are the channels of one volume and not in its name.
 
     Raises:
-        ValueError: two files get one name.
+        ValueError: two files get one name, a name is too long, or a channel is missing in between.
 
     """
-    named: dict[str, Named] = {}
+    named: dict[str, dict[int, Path]] = {}
     for key, path in files.items():
-        name = (_CHANNEL.sub("", key) if channels else key).replace("/", "_")
-        if name in named:
-            raise ValueError(f"{named[name].files[0]} and {path} both become {name}: rename one of them")
-        named[name] = Named(name, (path,))
-    return named
+        told, number = (split_channel(key) if channels else None) or (key, 0)
+        if number and f"{told}_0000" not in files:  # a number that is no channel's
+            told, number = key, 0
+        name = volume_name(path, told)
+        numbered = named.setdefault(name, {})
+        if number in numbered:
+            raise ValueError(f"{numbered[number]} and {path} both become {name}: rename one of them")
+        numbered[number] = path
+    return {name: _volume(name, numbered) for name, numbered in named.items()}
 
 
-def compiled(option: str, pattern: str) -> re.Pattern[str]:
-    """A regular expression with the groups that matching needs.
+def volume_name(path: Path, told: str) -> str:
+    """The name of a volume, which files are called by, of what a file's path tells.
 
     Raises:
-        ValueError: it is none, or lacks ``(?P<name>...)``.
+        ValueError: it is too long.
 
     """
-    try:
-        expression = re.compile(pattern)
-    except re.error as error:
-        raise ValueError(f"{option} is {pattern!r}, which is no regular expression: {error}") from None
-    if "name" not in expression.groupindex:
+    name = told.replace("/", "_")
+    if (length := len(name.encode())) > _LONGEST:
         raise ValueError(
-            f"{option} is {pattern!r}, but it must tell the volume's name in a group: for instance "
-            r"'(?P<name>.+)_slice_(?P<slice>\d+)'"
+            f"{path}: its folders and name make a volume's name of {length} bytes, but it must have at most "
+            f"{_LONGEST}: shorten them, or let --pattern take a part"
         )
-    return expression
+    return name
 
 
-def named_by_pattern(files: dict[str, Path], pattern: re.Pattern[str]) -> tuple[dict[str, Named], list[Path]]:
-    """Files by the groups of a pattern: ``name`` the volume, ``slice`` its slices' numbers, ``case`` the patient.
-
-    Returns:
-        The volumes, slice 10 after slice 9; and the files that the pattern does not match.
-
-    Raises:
-        ValueError: two files are the same volume or slice, a ``slice`` is no number, or slices are missing in between.
-
-    """
-    slices: dict[str, dict[int, Path]] = defaultdict(dict)
-    cases: dict[str, str] = {}
-    others: list[Path] = []
-    for key, path in files.items():
-        match = pattern.fullmatch(key)
-        if match is None:
-            others.append(path)
-            continue
-        groups = match.groupdict()
-        name = groups["name"].replace("/", "_")
-        number = _number(path, groups.get("slice"))
-        if number in slices[name]:
-            what = f"slice {number} of {name}" if "slice" in groups else name
-            raise ValueError(
-                f"{slices[name][number]} and {path} are both {what}: keep one, or tell them apart by 'slice'"
-            )
-        slices[name][number] = path
-        cases[name] = groups.get("case") or ""
-    for name, numbered in slices.items():
-        _refuse_gaps(name, numbered)
-    named = {
-        name: Named(name, tuple(numbered[number] for number in sorted(numbered)), cases[name])
-        for name, numbered in slices.items()
-    }
-    return named, others
+def _volume(name: str, channels: dict[int, Path]) -> Named:
+    first, *others = (channels[number] for number in sorted(channels))
+    if (absent := min(set(range(max(channels) + 1)) - set(channels), default=None)) is not None:
+        raise ValueError(
+            f"{others[-1]} is a channel of {name}, which has no channel {absent} ({name}_{absent:04d}): add it, "
+            "or choose one with --pattern"
+        )
+    return Named(name, (first,), channels=tuple(others))
 
 
 def _stem(name: str) -> str | None:
     if (parts := split_ending(name)) is not None:
         return parts[0]
     return next((name[: -len(ending)] for ending in PICTURES if name.lower().endswith(ending)), None)
-
-
-def _number(path: Path, text: str | None) -> int:
-    if text is None:
-        return 0
-    if not text.isdecimal():
-        raise ValueError(f"{path}: the pattern's group 'slice' is {text!r} there, but it must be a number")
-    return int(text)
-
-
-def _refuse_gaps(name: str, slices: dict[int, Path]) -> None:
-    if absent := sorted(set(range(min(slices), max(slices) + 1)) - set(slices)):
-        raise ValueError(
-            f"{name} lacks {len(absent)} of the slices {min(slices)} to {max(slices)} ({first_few(absent)}): add them, "
-            "or leave 'slice' out of the pattern's groups, so that every file is a volume of its own"
-        )

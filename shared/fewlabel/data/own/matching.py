@@ -6,7 +6,8 @@ import csv
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from fewlabel.data.own.files import Named, compiled, image_files, named_by_path, named_by_pattern
+from fewlabel.data.own.files import Named, image_files, named_by_path
+from fewlabel.data.own.patterns import compiled, named_by_pattern
 from fewlabel.listing import first_few
 
 
@@ -42,13 +43,14 @@ def match(images: Path, labels: Path, pattern: str = "", label_pattern: str = ""
         images: the folder of images.
         labels: the folder of label maps.
         pattern: a regular expression for the images' paths without ending; see
-            :func:`fewlabel.data.own.files.named_by_pattern`. Empty: equal names belong together.
+            :func:`fewlabel.data.own.patterns.named_by_pattern`. Empty: equal names belong together.
         label_pattern: the same for label maps; ``pattern`` when empty.
         pairs: a CSV file with the columns ``image`` and ``label``, instead of patterns.
 
     Raises:
         FileNotFoundError: a folder is missing or empty, or the table names a file that does not exist.
-        ValueError: nothing matches, names are ambiguous, or one folder holds both kinds and nothing tells them apart.
+        ValueError: nothing matches, names are ambiguous, the slices of an image and its label map have other numbers,
+            or one folder holds both kinds and nothing tells them apart.
 
     """
     if pairs and (pattern or label_pattern):
@@ -82,13 +84,30 @@ def _named_alike(images: Path, labels: Path, pattern: str, label_pattern: str) -
         ours, theirs = named_by_path(scans, channels), named_by_path(masks)
         strange, strange_labels = [], []
     alone = [label.files[0] for name, label in theirs.items() if name not in ours]
+    pairs = [(image, theirs.get(name)) for name, image in ours.items()]
+    for image, label in pairs:
+        if label:
+            _require_same_slices(image, label)
     return Matches(
-        [(image, theirs.get(name)) for name, image in ours.items()],
+        pairs,
         {
             "the pattern matches none of these images": strange,
             "the pattern matches none of these label maps": strange_labels,
             "label maps without an image of that name": alone,
         },
+    )
+
+
+def _require_same_slices(image: Named, label: Named) -> None:
+    """Refuse stacks that would be paired by position although their numbers say otherwise."""
+    if not image.slices or not label.slices or image.slices == label.slices:
+        return
+    ours, theirs = set(image.slices), set(label.slices)
+    lacking = {"label map": sorted(ours - theirs), "image": sorted(theirs - ours)}
+    lacks = " and ".join(f"no {kind} of {first_few(numbers)}" for kind, numbers in lacking.items() if numbers)
+    raise ValueError(
+        f"{image.name} has the slices {min(ours)} to {max(ours)} as images and {min(theirs)} to {max(theirs)} as label "
+        f"maps, so there is {lacks}: add or remove files, or number both alike"
     )
 
 

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from fewlabel.data.public.slice_files import stacked
 
 _GRAY = ("1", "L", "I", "F", "I;16", "I;16B", "I;16L", "I;16N")
+_ORIENTATION = 0x0112  # the EXIF tag; 1 is upright, 2 to 8 are turned or mirrored
 
 
 def read_images(files: Sequence[Path]) -> NDArray[Any]:
@@ -24,7 +25,7 @@ def read_images(files: Sequence[Path]) -> NDArray[Any]:
         ``(X, Y, Z)``: columns, rows, slices.
 
     Raises:
-        ValueError: a file is damaged, in color or of another size than the first.
+        ValueError: a file is damaged, in color, transparent, stored turned or of another size than the first.
 
     """
     slices: list[NDArray[Any]] = []
@@ -42,7 +43,7 @@ def read_masks(files: Sequence[Path]) -> NDArray[Any]:
         be taken for no value. Gray pixels of color files are gray values.
 
     Raises:
-        ValueError: a file is damaged or of another size than the first.
+        ValueError: a file is damaged, transparent, stored turned or of another size than the first.
 
     """
     slices: list[NDArray[Any]] = []
@@ -76,13 +77,26 @@ def _pages(path: Path, indices: bool = False) -> list[NDArray[Any]]:
 
     try:
         with Image.open(path) as file:
-            return [_page(page, indices) for page in ImageSequence.Iterator(file)]
+            return [_page(path, page, indices) for page in ImageSequence.Iterator(file)]
+    except Image.DecompressionBombError as error:
+        raise ValueError(f"{path} is too large a picture: cut it into tiles, or scale it down ({error})") from error
     except (OSError, SyntaxError) as error:
         raise ValueError(f"{path} is damaged or no picture ({error}): export it again") from error
 
 
-def _page(page: Any, indices: bool) -> NDArray[Any]:
+def _page(path: Path, page: Any, indices: bool) -> NDArray[Any]:
     """Rows and columns, with red, green and blue behind them when the page is in color."""
+    orientation = page.getexif().get(_ORIENTATION, 1)
+    if orientation in range(2, 9):  # label maps are drawn on the pixels as shown or as stored, and nothing tells which
+        raise ValueError(
+            f"{path} has the EXIF orientation {orientation}, so it is shown turned or mirrored: save it upright, "
+            "without that tag, and see that image and label map fit"
+        )
+    if "A" in page.getbands() and page.getchannel("A").getextrema()[0] < 255:
+        raise ValueError(
+            f"{path} has transparent pixels, so what it shows may be in its alpha channel, which is not read: save it "
+            "without transparency, on a background of its own color or gray level"
+        )
     if page.mode in _GRAY or (indices and page.mode == "P"):
         array = np.asarray(page)
         return array.astype(np.uint8) if array.dtype == bool else array

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fewlabel.atomic import atomic_write
-from fewlabel.data.files.formats import split_ending
+from fewlabel.data.files.formats import Header, split_ending
 from fewlabel.data.files.serialization import nifti_bytes
 from fewlabel.data.files.volumes import label_values, read_header, read_volume
 from fewlabel.data.own.files import Named, is_picture
@@ -32,6 +32,7 @@ class Writer:
         spacing: millimeters along the axes of pictures, which tell none.
         links: link files that can be read as they are.
         values: the labels found so far.
+        channels: how many channels the images have, 0 before the first.
         ways: how many files were linked, copied or written.
 
     """
@@ -42,6 +43,7 @@ class Writer:
     spacing: tuple[float, float, float]
     links: bool
     values: set[int] = field(default_factory=set)
+    channels: int = 0
     ways: Counter[str] = field(default_factory=Counter)
 
     def write(self, image: Named, label: Named | None) -> None:
@@ -56,14 +58,39 @@ class Writer:
             self._label(image, label, shape, affine)
 
     def _image(self, image: Named) -> tuple[tuple[int, ...], NDArray[np.float64]]:
-        if is_picture(image.files[0]):
-            array = read_images(image.files)
-            affine = np.diag([-self.spacing[0], -self.spacing[1], self.spacing[2], 1.0])  # as DICOM's rows and columns
-            self._store(f"imagesTr/{image.name}.nii.gz", array, affine)
-            return array.shape, affine
-        header = read_header(_only(image))
-        self._place(image.files[0], f"imagesTr/{image.name}")
-        return header.shape, header.affine
+        if not image.channels:
+            header = self._channel(image.name, image)
+            self._count(image.files[0], header.channels)
+            return header.shape, header.affine
+        parts = [Named(image.name, (path,)) for path in (*image.files, *image.channels)]
+        self._count(image.files[0], len(parts))
+        headers = [self._channel(f"{image.name}_{number:04d}", part) for number, part in enumerate(parts)]
+        for part, header in zip(parts, headers, strict=True):
+            if (header.shape, header.channels) != (headers[0].shape, 1):
+                raise ValueError(
+                    f"{part.files[0]} has the shape {header.shape} and {header.channels} channels, but as a channel of "
+                    f"{image.files[0]} it must have {headers[0].shape} and one: resample or split it"
+                )
+        return headers[0].shape, headers[0].affine
+
+    def _channel(self, name: str, image: Named) -> Header:
+        if not is_picture(image.files[0]):
+            header = read_header(_only(image))
+            self._place(image.files[0], f"imagesTr/{name}")
+            return header
+        array = read_images(image.files)
+        affine = np.diag([-self.spacing[0], -self.spacing[1], self.spacing[2], 1.0])  # as DICOM's rows and columns
+        self._store(f"imagesTr/{name}.nii.gz", array, affine)
+        x, y, z = array.shape
+        return Header((x, y, z), affine)
+
+    def _count(self, path: Path, channels: int) -> None:
+        if channels != (self.channels or channels):
+            raise ValueError(
+                f"{path} is an image of {channels} channels, but those before it have {self.channels}: all cases of a "
+                "data set have the same channels; add files, or leave some out"
+            )
+        self.channels = channels
 
     def _label(self, image: Named, label: Named, shape: tuple[int, ...], affine: NDArray[np.float64]) -> None:
         path = label.files[0]
