@@ -80,9 +80,7 @@ def _patch(fingerprint: Fingerprint, size: tuple[int, int, int]) -> Patch:
     step = min(finest, limit)
     x, y, z = (round(max(step, own), 2) for own in fingerprint.spacing)
     spacing = (x, y, z)
-    shares = [
-        min(1.0, side * mm / extent) for (extent, side, _), mm in zip(axes, spacing, strict=True)
-    ]
+    shares = [min(1.0, side * mm / extent) for (extent, side, _), mm in zip(axes, spacing, strict=True)]
     return Patch(size, spacing, math.prod(shares))
 
 

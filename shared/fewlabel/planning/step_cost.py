@@ -11,6 +11,7 @@ class StepCost:
 
     Args:
         step: seconds of a training step, loading and augmentation included.
+        computing: of them, seconds in which the process computes; less than ``step`` where others share the machine.
         validation: seconds to segment and score a validation volume.
         preparation: seconds to preprocess a volume.
         start: seconds until the training run has its networks.
@@ -20,9 +21,15 @@ class StepCost:
     """
 
     step: float
+    computing: float
     validation: float
     preparation: float
     start: float
     memory: float
     gpu_memory: float
     device: str
+
+    @property
+    def is_disturbed(self) -> bool:
+        """Whether a step on the CPU took more than half as long again as it computed."""
+        return self.device == "cpu" and self.step > 1.5 * self.computing
