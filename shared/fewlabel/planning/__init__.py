@@ -1,4 +1,4 @@
-"""Plan a short training run from what a dataset and this machine are: `fewlabel plan` writes an overlay of `train.json`."""
+"""Plan a training run from a dataset, this machine and some minutes, as an overlay of `train.json`."""
 
 from fewlabel.planning.fingerprint import Fingerprint, read_fingerprint
 from fewlabel.planning.plan import Plan, make_plan, plan_training

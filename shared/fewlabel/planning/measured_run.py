@@ -1,4 +1,4 @@
-"""A few real steps of a training run, in a process of its own: `python -m fewlabel.planning.measured_run REQUEST RESULT`."""
+"""Take a few real steps of a training run; `python -m fewlabel.planning.measured_run REQUEST RESULT` is a process."""
 
 from __future__ import annotations
 

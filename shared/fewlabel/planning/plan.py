@@ -24,8 +24,8 @@ ENOUGH_STEPS = 4000  # with few labels, more steps than these are better spent o
 _BATCHES = ("paper#labeled_batch_size", "paper#unlabeled_batch_size")
 
 _DISTURBED = (
-    "other programs slow this machine down: of {cost.step:.3g} s a step, {cost.computing:.3g} s are its own; plan again "
-    "once they have ended, or fewer steps are planned than fit"
+    "other programs slow this machine down: of {cost.step:.3g} s a step, {cost.computing:.3g} s are its own; plan "
+    "again once they have ended, or fewer steps are planned than fit"
 )
 
 Measure = Callable[[Sequence[Setting]], StepCost]
@@ -170,6 +170,7 @@ def _require_known_keys(plan: Plan) -> None:
 
 
 def _text(plan: Plan) -> str:
-    from fewlabel.bundle.recipes.json_text import format_json
+    from fewlabel.bundle.recipes.json_text import format_json, read_json
 
-    return format_json(plan.overlay)
+    spelled = read_json(plan.template.file.with_name("small.json"))  # 5e-4 stays 5e-4
+    return format_json({**spelled, **{setting.key: setting.value for setting in plan.settings}})
