@@ -6,12 +6,14 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from helpers.bundles import EACH, config, kind_of
+from monai.bundle import ConfigWorkflow
 
 from fewlabel.bundle.command_line.keys import require_known_keys
 from fewlabel.data.phantoms.cohort import write_phantom
 from fewlabel.planning import make_plan, plan_training, read_template
 from fewlabel.planning.measuring import OutOfMemoryError
+from helpers.bundle_runs import undisturbed
+from helpers.bundles import EACH, config, kind_of
 
 
 @EACH
@@ -109,10 +111,10 @@ def test_a_plan_for_a_phantom_trains(bundle, tmp_path: Path, monkeypatch):
     file = tmp_path / "plan.json"
     plan = plan_training(data, file, minutes=30, bundle=bundle, labeled_cases=2)
     assert json.loads(file.read_text()) == plan.overlay
-    assert 0 < plan.cost.computing
-    assert 0 < plan.cost.step
+    assert plan.cost.computing > 0
+    assert plan.cost.step > 0
     assert 100 < plan.cost.memory < 20_000
-    assert list(tmp_path.iterdir()) == [data, file] or sorted(tmp_path.iterdir()) == [data, file]
+    assert sorted(tmp_path.iterdir()) == [data, file]
 
     trained = run_two_steps(bundle, file, data, tmp_path)
     history = [json.loads(line) for line in (tmp_path / "eval" / "history.jsonl").read_text().splitlines()]
@@ -121,10 +123,7 @@ def test_a_plan_for_a_phantom_trains(bundle, tmp_path: Path, monkeypatch):
     assert trained.parser.get_parsed_content("settings")["size"] == plan.overlay["paper#size"]
 
 
-def run_two_steps(bundle: str, plan: Path, data: Path, folder: Path):
-    from helpers.bundle_runs import undisturbed
-    from monai.bundle import ConfigWorkflow
-
+def run_two_steps(bundle: str, plan: Path, data: Path, folder: Path) -> ConfigWorkflow:
     made = ConfigWorkflow(
         config_file=[str(config(bundle, "train")), str(plan)],
         meta_file=str(config(bundle, "metadata")),

@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from statistics import median
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from fewlabel.data.checks.inspection import Inspection, inspect_dataset
 from fewlabel.data.checks.problems import raise_errors
@@ -117,10 +119,10 @@ def _medians(triples: list[Triple]) -> Triple:
     return x, y, z
 
 
-def _percentiles(values: np.ndarray, wanted: tuple[float, ...]) -> list[float]:
-    ends = {0: values.min(), 100: values.max()}
+def _percentiles(values: NDArray[Any], wanted: tuple[float, ...]) -> list[float]:
     sample = values[:: max(1, values.size // _VOXELS)]
-    return [float(ends[share] if share in ends else np.percentile(sample, share)) for share in wanted]
+    ends = {0.0: float(values.min()), 100.0: float(values.max())}  # exact: one voxel may be an end
+    return [ends[share] if share in ends else float(np.percentile(sample, share)) for share in wanted]
 
 
 def _over_volumes(found: list[dict[int, Structure]]) -> tuple[Structure, ...]:

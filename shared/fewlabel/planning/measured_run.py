@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import resource
 import statistics
 import sys
 import time
@@ -27,6 +26,8 @@ def measure(config_files: list[str], overrides: Mapping[str, Any], started: floa
         overrides: values by key, such as `dataset_dir`.
         started: `time.perf_counter()` when the process began.
     """
+    import resource
+
     import torch
     from monai.bundle import ConfigWorkflow
 
@@ -98,10 +99,11 @@ class Timed:
 
         Medians over the steps after the first ones, which warm caches up.
         """
-        clock, busy = zip(*self.asked[WARM_UP - 1 :], strict=True)
-        return tuple(
-            statistics.median(later - earlier for earlier, later in pairwise(times)) for times in (clock, busy)
-        )  # type: ignore[return-value]
+        clock, busy = (
+            statistics.median(later - earlier for earlier, later in pairwise(times))
+            for times in zip(*self.asked[WARM_UP - 1 :], strict=True)
+        )
+        return clock, busy
 
 
 def _is_out_of_memory(error: BaseException) -> bool:
