@@ -103,7 +103,7 @@ def test_an_unknown_bundle_is_refused(tmp_path):
         plan_training(tmp_path, tmp_path / "plan.json", bundle="superb")
 
 
-@pytest.mark.parametrize("bundle", ["supervised", "vnet"])
+@pytest.mark.parametrize("bundle", ["supervised", pytest.param("vnet", marks=pytest.mark.slow)])
 def test_a_plan_for_a_phantom_trains(bundle, tmp_path: Path, monkeypatch):
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     data = tmp_path / "data"
