@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 from monai.bundle import ConfigWorkflow
 
+import fewlabel.planning.plan as module
 from fewlabel.bundle.command_line.keys import require_known_keys
+from fewlabel.cli import main
 from fewlabel.data.phantoms.cohort import write_phantom
 from fewlabel.planning import make_plan, plan_training, read_template
 from fewlabel.planning.measuring import OutOfMemoryError
@@ -141,3 +143,24 @@ def run_two_steps(bundle: str, plan: Path, data: Path, folder: Path) -> ConfigWo
         made.run()
         made.finalize()
     return made
+
+
+def test_a_usage_error_of_the_command_is_one_line_and_exits_with_2(capsys, tmp_path):
+    with pytest.raises(SystemExit, match="2"):
+        main(["plan", str(tmp_path / "nowhere"), "--out", str(tmp_path / "plan.json")])
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("fewlabel: error: the dataset folder ")
+    assert not (tmp_path / "plan.json").exists()
+
+
+def test_the_command_prints_the_plan_and_where_it_is(capsys, tmp_path, abdomen, cost, monkeypatch):
+    monkeypatch.setattr(module, "read_fingerprint", lambda *_: abdomen())
+    monkeypatch.setattr(module, "measure_cost", lambda *_: cost())
+    out = tmp_path / "2024_01.json"
+    main(["plan", str(tmp_path), "--out", str(out), "--minutes", "10"])
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "num_classes 4: dataset.json names so many, with the background"
+    assert lines[-1] == f"wrote {out}"
+    written = json.loads(out.read_text())
+    assert written["paper#steps"] == 5360
+    assert '"weight_decay": 5e-4' in out.read_text()
