@@ -20,7 +20,7 @@ from helpers.bundles import EACH, config, kind_of
 
 @EACH
 def test_every_key_of_a_plan_is_known_to_the_bundle(bundle, abdomen, cost, tmp_path):
-    sided = abdomen(intensities=(-1000.0, -900.0, 800.0, 1500.0))
+    sided = abdomen(intensities=((-1000.0, -900.0, 800.0, 1500.0),))
     plan = make_plan(sided, read_template(bundle), 10, lambda _: cost())
     file = tmp_path / "plan.json"
     file.write_text(json.dumps(plan.overlay))
@@ -76,7 +76,7 @@ def test_a_machine_without_memory_for_one_image_is_refused(abdomen):
 
 def test_each_setting_is_printed_with_its_reason_and_the_rest_named(abdomen, cost):
     lines = str(make_plan(abdomen(), read_template("supervised"), 10, lambda _: cost())).splitlines()
-    assert "paper#steps_per_epoch 536: 10 validations" in lines
+    assert "paper#steps_per_epoch 540: 10 validations" in lines
     assert any(line.startswith("as in small.json: ") and "paper#norm" in line for line in lines)
     assert lines[-1] == "measured on cpu: 0.1 s a step, 1 s a validation volume, 900 MiB of memory at most"
 
@@ -159,8 +159,8 @@ def test_the_command_prints_the_plan_and_where_it_is(capsys, tmp_path, abdomen, 
     out = tmp_path / "2024_01.json"
     main(["plan", str(tmp_path), "--out", str(out), "--minutes", "10"])
     lines = capsys.readouterr().out.splitlines()
-    assert lines[0] == "num_classes 4: dataset.json names so many, with the background"
+    assert lines[0] == "mirror False: a mirrored scan would swap sides: right kidney, left kidney"
     assert lines[-1] == f"wrote {out}"
     written = json.loads(out.read_text())
-    assert written["paper#steps"] == 5360
+    assert written["paper#steps"] == 5400
     assert '"weight_decay": 5e-4' in out.read_text()

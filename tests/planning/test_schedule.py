@@ -35,3 +35,8 @@ def test_minutes_that_hold_no_training_are_refused_with_how_many_would_do(abdome
     with pytest.raises(ValueError, match=r"0\.5 minutes are too few: .* give --minutes 1 or more"):
         fit_schedule(0.5, abdomen(), cost())
     assert fit_schedule(1, abdomen(), cost()).steps >= 40
+
+
+def test_unlabeled_volumes_cost_nothing_where_the_method_has_no_use_for_them(abdomen, cost):
+    # 9 unlabeled volumes of 0.5 s
+    assert fit_schedule(10, abdomen(), cost(), unlabeled=False).overhead == 64 - 9 * 0.5

@@ -30,6 +30,6 @@ def test_no_slice_is_larger_than_the_scans(abdomen):
     assert slice_sizes(abdomen(structures=tiny, shape=(1024.0, 1024.0, 30.0))) == [512]
 
 
-def test_slices_are_cut_along_the_coarsest_axis(abdomen):
-    sizes = slice_sizes(abdomen(shape=(20.0, 160.0, 160.0), spacing=(5.0, 1.0, 1.0)))
+def test_the_scans_own_size_is_that_across_the_axis_of_slices(abdomen):
+    sizes = slice_sizes(abdomen(shape=(20.0, 160.0, 160.0), spacing=(5.0, 1.0, 1.0), slice_axis=0))
     assert sizes == [96, 128, 160]

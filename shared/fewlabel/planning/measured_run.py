@@ -35,7 +35,9 @@ def measure(config_files: list[str], overrides: Mapping[str, Any], started: floa
 
     shortened = {
         "train#dataset#data": f"$@cohort.labeled[:{_VOLUMES}]",
-        "train#unlabeled_dataset#data": f"$@cohort.unlabeled_beside(@train#dataset#data)[:{_VOLUMES}]",
+        "train#unlabeled_dataset#data": (
+            f"$@cohort.unlabeled_beside(@train#dataset#data)[:{_VOLUMES}] if @settings['unlabeled_batch_size'] else []"
+        ),
         "validate#dataset#data": "$@cohort.validation[:1]",
         "train#handlers": [],
         "paper#steps": STEPS,

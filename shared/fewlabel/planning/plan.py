@@ -95,7 +95,7 @@ def make_plan(fingerprint: Fingerprint, template: Template, minutes: float, meas
         if 60 * minutes / larger.step < ENOUGH_STEPS:
             break
         settings, cost, chosen = replaced(settings, *choices[number][1]), larger, number
-    schedule = fit_schedule(minutes, fingerprint, cost)
+    schedule = fit_schedule(minutes, fingerprint, cost, unlabeled=template.value(_BATCHES[1]) > 0)
     return Plan(template, (*settings, *schedule_settings(schedule, minutes, cost)), cost)
 
 

@@ -35,13 +35,19 @@ class Schedule:
         return self.validations * self.steps_per_epoch
 
 
-def fit_schedule(minutes: float, fingerprint: Fingerprint, cost: StepCost) -> Schedule:
+def fit_schedule(minutes: float, fingerprint: Fingerprint, cost: StepCost, *, unlabeled: bool = True) -> Schedule:
     """Return the schedule that fits into the minutes, from the start to the evaluation of two checkpoints.
+
+    Args:
+        minutes: that there are.
+        fingerprint: of the dataset.
+        cost: measured.
+        unlabeled: whether the method reads unlabeled volumes.
 
     Raises:
         ValueError: fewer than 40 steps fit; the message says how many minutes would do.
     """
-    volumes = fingerprint.labeled + fingerprint.unlabeled
+    volumes = fingerprint.labeled + (fingerprint.unlabeled if unlabeled else 0)
     once = cost.start + cost.preparation * volumes + 2 * cost.validation * fingerprint.scored
     each = cost.validation * fingerprint.validation
     left = 60 * minutes - once

@@ -20,8 +20,7 @@ def slice_sizes(fingerprint: Fingerprint) -> list[int]:
     """
     structure = min(fingerprint.structures, key=lambda each: each.share)
     needed = _up(ACROSS / structure.share)
-    coarsest = max(range(3), key=lambda axis: (round(fingerprint.spacing[axis], 3), axis))
-    plane = [fingerprint.shape[axis] for axis in range(3) if axis != coarsest]
+    plane = [fingerprint.shape[axis] for axis in range(3) if axis != fingerprint.slice_axis]
     own = min(LARGEST, max(SMALLEST, _up(math.sqrt(math.prod(plane)))))
     return list(range(min(own, max(SMALLEST, needed)), own + 1, STEP))
 

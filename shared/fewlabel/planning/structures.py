@@ -33,16 +33,15 @@ class Structure:
 
 
 def find_structures(
-    label: NDArray[Any], spacing: Sequence[float] | NDArray[np.float64], labels: Mapping[int, str]
+    label: NDArray[Any], spacing: Sequence[float], labels: Mapping[int, str], axis: int = 2
 ) -> dict[int, Structure]:
     """Return what each class in a label map measures.
-
-    Slices are cut along the axis of the coarsest spacing, the last one of several.
 
     Args:
         label: label map (X, Y, Z).
         spacing: millimeters along each axis.
         labels: label names by value.
+        axis: that slices are cut along.
 
     >>> label = np.zeros((10, 10, 3), dtype=int)
     >>> label[2:6, 2:6] = 1
@@ -50,7 +49,6 @@ def find_structures(
     >>> round(structure.diameter, 2), round(structure.share, 3)
     (4.51, 0.451)
     """
-    axis = max(range(3), key=lambda index: (round(float(spacing[index]), 3), index))
     plane = [index for index in range(3) if index != axis]
     pixel = float(np.prod([spacing[index] for index in plane]))
     field = float(np.prod([label.shape[index] for index in plane])) * pixel
