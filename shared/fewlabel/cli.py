@@ -94,6 +94,33 @@ def prepare(dataset: str, *paths: str, **options: Any) -> None:
     run_preparation(str(dataset), [str(path) for path in paths], options)
 
 
+def plan(
+    dataset: str,
+    out: str = "plan.json",
+    minutes: float = 60,
+    bundle: str = "supervised",
+    labeled_cases: int | None = None,
+    seed: int = 0,
+) -> None:
+    """Write an overlay of train.json that suits a dataset, this machine and some minutes, and print each reason.
+
+    A few real steps are run to learn what they cost. Train with `fewlabel train BUNDLE --with plan.json`.
+
+    Args:
+        dataset: The folder with imagesTr, labelsTr and dataset.json.
+        out: The new file; one that is there is replaced.
+        minutes: How long the training run and its evaluation may take.
+        bundle: The bundle's name or folder.
+        labeled_cases: Train with the first so many labeled cases; all of them when left out.
+        seed: That of the training run.
+
+    """
+    from fewlabel.planning import plan_training
+
+    print(plan_training(str(dataset), str(out), minutes, str(bundle), labeled_cases, seed))
+    print(f"wrote {out}")
+
+
 def pack(
     bundle: str, out: str = "dist", weights: bool | str = True, url: str | None = None, large_file_mb: float = 25
 ) -> None:
@@ -235,6 +262,7 @@ COMMANDS: dict[str, Callable[..., object]] = {
     "new": new,
     "pack": pack,
     "phantom": phantom,
+    "plan": plan,
     "prepare": prepare,
     "verify": verify,
 }

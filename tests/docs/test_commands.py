@@ -29,9 +29,9 @@ RUN_BY_MONAI = {
     "config_file", "tracking", "ckpt_file", "filepath", "bundle_root", "meta_file", "logging_file", "input_shape",
     "precision", "dynamic_batchsize",
 }  # fmt: skip
-# the first needs the real download, the second takes long and has a slow test of its own, the others write into the
+# the first needs the real download, the second and the third take long and have tests of their own, the others write into the
 # checkout and are followed in a copy of it, see test_contributing
-NOT_RUN_AT_ONCE = {"prepare", "export"}
+NOT_RUN_AT_ONCE = {"prepare", "export", "plan"}
 SHRUNK = {
     "size": "64", "steps": "2", "steps_per_epoch": "1", "labeled_batch_size": "1", "unlabeled_batch_size": "1",
     "patch_sizes": "{'1': 8, '8': 4}", "groups_per_step": "1",
