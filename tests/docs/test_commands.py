@@ -29,8 +29,7 @@ RUN_BY_MONAI = {
     "config_file", "tracking", "ckpt_file", "filepath", "bundle_root", "meta_file", "logging_file", "input_shape",
     "precision", "dynamic_batchsize",
 }  # fmt: skip
-# the first needs the real download, the second and the third take long and have tests of their own, the others write into the
-# checkout and are followed in a copy of it, see test_contributing
+# the first needs the real download, the others take long and have tests of their own
 NOT_RUN_AT_ONCE = {"prepare", "export", "plan"}
 SHRUNK = {
     "size": "64", "steps": "2", "steps_per_epoch": "1", "labeled_batch_size": "1", "unlabeled_batch_size": "1",
