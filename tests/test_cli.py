@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from fewlabel.cli import main
+from fewlabel.version import __version__
 
 
 @pytest.fixture
@@ -129,6 +130,11 @@ def test_a_dataset_is_checked_without_importing_a_framework(phantom):
 def test_help_for_prepare_says_what_it_takes(words, capsys):
     main(words)
     assert "prepare folders IMAGES LABELS OUT" in capsys.readouterr().out
+
+
+def test_the_version_is_printed(capsys):
+    main(["--version"])
+    assert capsys.readouterr().out == f"fewlabel {__version__}\n"
 
 
 def test_what_needs_a_framework_is_imported_when_asked_for():

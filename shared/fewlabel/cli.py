@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from fewlabel.launch.commands import evaluate, segment, train
+from fewlabel.version import __version__
 
 
 def copy(bundle: str, directory: str) -> None:
@@ -275,6 +276,9 @@ HANDED_OVER = {"train": train, "evaluate": evaluate, "segment": segment}
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line; what a user got wrong is one line on stderr and the exit code 2."""
     words = sys.argv[1:] if arguments is None else list(arguments)
+    if words == ["--version"]:
+        print(f"fewlabel {__version__}")
+        return
     try:
         asks_for_help = not {"--help", "-h"}.isdisjoint(words)
         if asks_for_help and words[0] in {*HANDED_OVER, "prepare"}:  # which take any option, as Fire sees it

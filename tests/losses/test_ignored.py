@@ -5,7 +5,7 @@ import torch
 import torch.nn.functional as F
 from monai.losses import DiceCELoss
 
-from fewlabel.labels import IGNORED
+from fewlabel.conventions.labels import IGNORED
 from fewlabel.losses import (
     CountedLoss,
     foreground_dice_loss,

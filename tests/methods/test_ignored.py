@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from fewlabel.labels import IGNORED
+from fewlabel.conventions.labels import IGNORED
 from fewlabel.methods import (
     BidirectionalCopyPaste,
     CertaintyGuidedContrastiveLoss,

@@ -11,7 +11,7 @@ import torch
 from monai.data import MetaTensor
 from monai.transforms import LoadImaged
 
-from fewlabel.labels import IGNORED
+from fewlabel.conventions.labels import IGNORED
 from fewlabel.transforms import LoadCased
 
 AFFINE = np.array([[1.5, 0, 0, -20], [0, 1.25, 0, 7], [0, 0, 8, 3], [0, 0, 0, 1]])

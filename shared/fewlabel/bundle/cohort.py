@@ -11,12 +11,12 @@ from typing import Any
 
 from fewlabel.bundle.metadata import promised_classes
 from fewlabel.bundle.model_note import read_note
+from fewlabel.conventions.sides import sided_labels
 from fewlabel.data import Cohort
 from fewlabel.data.files.formats import split_ending
 from fewlabel.data.files.volumes import image_files, read_header
 from fewlabel.data.phantoms.cohort import write_phantom
 from fewlabel.parsing import parse_bool
-from fewlabel.sides import sided_labels
 
 _log = logging.getLogger(__name__)
 Items = Sequence[Mapping[str, Any]]
@@ -221,7 +221,8 @@ class BundleCohort:
         Args:
             labeled: the labeled items in use.
             num_classes: their number of classes, the background included.
-            mirror: "auto" for unless a label names a side of the body, see :func:`fewlabel.sides.sided_labels`; true or
+            mirror: "auto" for unless a label names a side of the body, see
+                :func:`fewlabel.conventions.sides.sided_labels`; true or
                 false.
 
         Raises:

@@ -8,8 +8,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from fewlabel.intensity import check_intensity
-from fewlabel.orientation import check_slice_axis
+from fewlabel.conventions.intensity import check_intensity
+from fewlabel.conventions.orientation import check_slice_axis
 
 _FIX = "; copy the note that belongs to these weights, or delete it if they were trained with the paper's settings"
 

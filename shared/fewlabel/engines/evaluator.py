@@ -18,13 +18,13 @@ from nibabel.affines import voxel_sizes
 from torch import nn
 
 from fewlabel.atomic import atomic_write
+from fewlabel.conventions.orientation import find_reorientation
 from fewlabel.data import read_volume
 from fewlabel.data.files.volumes import read_channels, read_header
 from fewlabel.handlers.case_scores import CaseScores
 from fewlabel.handlers.history import read_history
 from fewlabel.handlers.model_saver import load_network
 from fewlabel.handlers.processes import is_main_process, wait_for_all
-from fewlabel.orientation import find_reorientation
 from fewlabel.reports import CaseView, case_picture, format_table, summarize, write_report, write_scores_csv
 from fewlabel.version import __version__
 

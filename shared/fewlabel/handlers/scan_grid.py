@@ -12,7 +12,7 @@ from monai.utils import ImageMetaKey, MetaKeys
 from numpy.typing import NDArray
 
 from fewlabel.atomic import atomic_open
-from fewlabel.nifti_geometry import copy_geometry
+from fewlabel.conventions.nifti_geometry import copy_geometry
 
 
 def own_affine(image: Any) -> NDArray[np.float64]:

@@ -11,8 +11,8 @@ import torch.nn.functional as F
 from monai.data import MetaTensor
 from monai.inferers import Inferer
 
+from fewlabel.conventions.orientation import Reorientation, SliceAxis, check_slice_axis, find_reorientation
 from fewlabel.inferers.single_volumes import single_volumes
-from fewlabel.orientation import Reorientation, SliceAxis, check_slice_axis, find_reorientation
 from fewlabel.parsing import parse_arguments
 
 
@@ -27,7 +27,7 @@ class ResizedSliceInferer(Inferer):
     Args:
         size: rows and columns that the network was trained at.
         slice_axis: axis of RAS along which slices are cut, 0 for sagittal, 1 for coronal, 2 for axial slices; "auto"
-            takes the coarsest spacing, see :func:`fewlabel.orientation.find_slice_axis`.
+            takes the coarsest spacing, see :func:`fewlabel.conventions.orientation.find_slice_axis`.
         batch_size: slices per forward pass; None takes 4 on a CPU, where more are slower, and 8 elsewhere.
         released_resize: nearest-neighbor resizing of the image and of the result, as the released SSL4MIS and MCSC
             code does; linear otherwise, on the logits, which keeps contours smooth.

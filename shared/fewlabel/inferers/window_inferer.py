@@ -10,8 +10,8 @@ import torch.nn.functional as F
 from monai.data import MetaTensor
 from monai.inferers import Inferer, sliding_window_inference
 
+from fewlabel.conventions.orientation import Reorientation, find_reorientation
 from fewlabel.inferers.single_volumes import single_volumes
-from fewlabel.orientation import Reorientation, find_reorientation
 from fewlabel.transforms.resampling import check_spacing, resampled_shape
 
 _SMALLEST = 1e-12  # probabilities below count as this one

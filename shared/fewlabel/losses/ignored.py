@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from fewlabel.labels import IGNORED
+from fewlabel.conventions.labels import IGNORED
 
 
 def without_ignored(label: Tensor, *maps: Tensor) -> tuple[Tensor, ...]:
@@ -14,7 +14,7 @@ def without_ignored(label: Tensor, *maps: Tensor) -> tuple[Tensor, ...]:
     A loss whose sums run over the voxels of a whole batch does not see the difference.
 
     Args:
-        label: classes (B, 1, *spatial) of the labeled images; :data:`fewlabel.labels.IGNORED` does not count.
+        label: classes (B, 1, *spatial) of the labeled images; :data:`~fewlabel.conventions.labels.IGNORED` is left out.
         maps: (B + U, K, *spatial), labeled images first; of the U others all voxels count.
 
     Returns:

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from fewlabel.labels import IGNORED
+from fewlabel.conventions.labels import IGNORED
 from fewlabel.losses.label_map import label_map
 
 

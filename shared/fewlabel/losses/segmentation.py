@@ -13,7 +13,7 @@ def supervised_loss() -> CountedLoss:
 
     Dice is taken per class over the whole batch with squared denominators and averaged over all classes,
     the background included; logits (B, K, *spatial) against labels (B, 1, *spatial). Voxels that nobody annotated,
-    :data:`fewlabel.labels.IGNORED`, do not count.
+    :data:`fewlabel.conventions.labels.IGNORED`, do not count.
     """
     return CountedLoss(
         DiceCELoss(
@@ -37,7 +37,7 @@ def pseudo_label_loss() -> DiceLoss:
 def foreground_dice_loss(one_hot_labels: bool = False) -> nn.Module:
     """Return the Dice loss of the foreground with plain denominators, as the V-Net studies of left atria have it.
 
-    Of class indices, voxels that nobody annotated, :data:`fewlabel.labels.IGNORED`, do not count.
+    Of class indices, voxels that nobody annotated, :data:`fewlabel.conventions.labels.IGNORED`, do not count.
 
     Args:
         one_hot_labels: whether the labels are probabilities (B, K, *spatial) already, not class indices.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch.nn.functional as F
 from torch import Tensor
 
-from fewlabel.labels import IGNORED
+from fewlabel.conventions.labels import IGNORED
 
 
 def weighted_cross_entropy(logits: Tensor, labels: Tensor, weights: Tensor | None = None) -> Tensor:
@@ -18,7 +18,7 @@ def weighted_cross_entropy(logits: Tensor, labels: Tensor, weights: Tensor | Non
 
     Args:
         logits: (B, K, *spatial).
-        labels: class indices (B, 1, *spatial); :data:`fewlabel.labels.IGNORED` weighs 0.
+        labels: class indices (B, 1, *spatial); :data:`fewlabel.conventions.labels.IGNORED` weighs 0.
         weights: (B, 1, *spatial), 0 for voxels that do not count; None weighs all alike.
 
     Returns:
@@ -51,7 +51,7 @@ def weighted_dice(
 
     Args:
         logits: (B, K, *spatial).
-        labels: class indices (B, 1, *spatial); :data:`fewlabel.labels.IGNORED` weighs 0.
+        labels: class indices (B, 1, *spatial); :data:`fewlabel.conventions.labels.IGNORED` weighs 0.
         weights: (B, 1, *spatial), 0 for voxels that do not count; None weighs all alike.
         smooth: s; a class that neither side shows has Dice 1.
         squared: square the probabilities in the denominator, as the SSL4MIS studies do.
@@ -78,7 +78,7 @@ def counted_weights(labels: Tensor, weights: Tensor | None = None) -> tuple[Tens
     """Weigh voxels that nobody annotated 0, and give them some class.
 
     Args:
-        labels: class indices (B, 1, *spatial), or :data:`fewlabel.labels.IGNORED`.
+        labels: class indices (B, 1, *spatial), or :data:`fewlabel.conventions.labels.IGNORED`.
         weights: (B, 1, *spatial); None weighs all alike.
     """
     counted = labels != IGNORED

@@ -8,7 +8,7 @@ from typing import Protocol, cast, runtime_checkable
 import torch
 from torch import Tensor, nn
 
-from fewlabel.labels import IGNORED
+from fewlabel.conventions.labels import IGNORED
 from fewlabel.losses import foreground_dice_loss, vision_text_consistency, without_ignored
 from fewlabel.methods.base import Batch, Method, labeled_part, unlabeled_images
 from fewlabel.parsing import parse_arguments

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from fewlabel.labels import IGNORED
+from fewlabel.conventions.labels import IGNORED
 from fewlabel.losses import CrossTeachingLoss, balanced_contrastive, hard_labels
 from fewlabel.losses.similarity import check_temperature
 from fewlabel.methods.base import Batch, Method, labeled_part, unlabeled_images

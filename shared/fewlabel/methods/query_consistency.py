@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from monai.losses import DiceCELoss
 from torch import Tensor
 
-from fewlabel.labels import IGNORED
+from fewlabel.conventions.labels import IGNORED
 from fewlabel.losses import CountedLoss, nt_xent
 from fewlabel.losses.similarity import check_temperature
 from fewlabel.methods.base import Batch, Method, labeled_part, unlabeled_images
@@ -129,7 +129,7 @@ def distribution_loss(log_distribution: Tensor, label: Tensor) -> Tensor:
 
     Args:
         log_distribution: (B, K, *coarse), logarithms.
-        label: classes (B, 1, *spatial), or :data:`fewlabel.labels.IGNORED`, which is left out.
+        label: classes (B, 1, *spatial), or :data:`fewlabel.conventions.labels.IGNORED`, which is left out.
 
     Raises:
         ValueError: the sides of the label are no multiples of the distribution's.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from fewlabel.intensity import looks_like_hounsfield
+from fewlabel.conventions.intensity import looks_like_hounsfield
 from fewlabel.planning.fingerprint import Fingerprint
 from fewlabel.planning.settings import Setting
 from fewlabel.planning.template import Template

@@ -11,13 +11,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fewlabel.conventions.orientation import find_reorientation, find_slice_axis
+from fewlabel.conventions.sides import sided_labels
 from fewlabel.data.checks.inspection import Inspection, Item, inspect_dataset
 from fewlabel.data.checks.problems import raise_errors
 from fewlabel.data.files.formats import Header
 from fewlabel.data.files.volumes import read_channels, read_volume
-from fewlabel.orientation import find_reorientation, find_slice_axis
 from fewlabel.planning.structures import Structure, find_structures
-from fewlabel.sides import sided_labels
 
 _CASES = 8  # labeled volumes whose voxels are read: more change medians little
 _VOXELS = 200_000  # of a volume, for its percentiles

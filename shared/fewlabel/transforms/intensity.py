@@ -17,8 +17,8 @@ from monai.transforms import (
     ScaleIntensityRangePercentiles,
 )
 
-from fewlabel.intensity import check_intensity, looks_like_hounsfield
-from fewlabel.orientation import find_reorientation
+from fewlabel.conventions.intensity import check_intensity, looks_like_hounsfield
+from fewlabel.conventions.orientation import find_reorientation
 
 _log = logging.getLogger(__name__)
 

@@ -11,7 +11,7 @@ import torch
 from monai.data import ImageReader, MetaTensor
 from monai.transforms import LoadImage, LoadImaged
 
-from fewlabel.labels import IGNORED
+from fewlabel.conventions.labels import IGNORED
 from fewlabel.transforms.case_checks import CheckCased
 from fewlabel.transforms.dicom import SeriesError
 from fewlabel.transforms.nifti import NiftiReader
@@ -39,7 +39,7 @@ class LoadCased(LoadImaged):
             bundle's inference, expects every key of a loader to be there.
         in_channels: how many channels an image has.
         ignored: the value of voxels in label files that nobody annotated; loaded, they are
-            :data:`fewlabel.labels.IGNORED`. None if there are none.
+            :data:`fewlabel.conventions.labels.IGNORED`. None if there are none.
 
     Raises:
         FileNotFoundError: a file is not there.

@@ -10,7 +10,7 @@ from typing import Any
 import nibabel as nib
 from monai.data import NibabelReader
 
-from fewlabel.nifti_geometry import geometry_remarks
+from fewlabel.conventions.nifti_geometry import geometry_remarks
 
 _log = logging.getLogger(__name__)
 

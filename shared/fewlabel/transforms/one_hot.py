@@ -12,8 +12,8 @@ from monai.transforms import MapTransform
 class OneHotClassesd(MapTransform):
     """Turn logits and a label map into zeros and ones by class.
 
-    A voxel that nobody annotated, :data:`fewlabel.labels.IGNORED` in the label, is of no class there: all its K values
-    are 0, by which metrics know it, see :func:`fewlabel.handlers.counted_pairs`.
+    A voxel that nobody annotated, :data:`fewlabel.conventions.labels.IGNORED` in the label, is of no class there: all
+    its K values are 0, by which metrics know it, see :func:`fewlabel.handlers.counted_pairs`.
 
     Args:
         num_classes: K.

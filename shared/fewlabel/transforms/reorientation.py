@@ -10,7 +10,7 @@ from monai.data import MetaTensor
 from monai.transforms import MapTransform
 from monai.utils import MetaKeys
 
-from fewlabel.orientation import SliceAxis, check_slice_axis, find_reorientation
+from fewlabel.conventions.orientation import SliceAxis, check_slice_axis, find_reorientation
 
 
 class Reorientd(MapTransform):
@@ -23,8 +23,9 @@ class Reorientd(MapTransform):
     Args:
         keys: the first is the image, which decides; a missing key is passed over.
         slice_axis: the axis of RAS that slices are cut along, which is put last: 0 (sagittal slices), 1 (coronal),
-            2 (axial), or "auto" for the coarsest spacing, see :func:`fewlabel.orientation.find_slice_axis`. None, or
-            null, for volumes that are not cut into slices.
+            2 (axial), or "auto" for the coarsest spacing, see
+            :func:`fewlabel.conventions.orientation.find_slice_axis`. None, or null, for volumes that are not cut into
+            slices.
 
     Raises:
         ValueError: a slice axis that is none of these; when called, an image without an affine.

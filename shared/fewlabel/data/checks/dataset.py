@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
+from fewlabel.conventions.orientation import find_reorientation, orientation_code
 from fewlabel.data.checks.geometry import plane_of
 from fewlabel.data.checks.hounsfield import HounsfieldImages
 from fewlabel.data.checks.inspection import Inspection, Item, inspect_dataset
@@ -29,7 +30,6 @@ from fewlabel.data.files.volumes import (
     verify_checksum,
 )
 from fewlabel.data.layout.splits_json import SPLITS
-from fewlabel.orientation import find_reorientation, orientation_code
 
 _SPACING_RATIO = 1.1  # spacings that differ less than this are one protocol
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping
 
+from fewlabel.conventions.orientation import PLANES, find_slice_axis, orientation_code
 from fewlabel.data.checks.problems import Problem
 from fewlabel.data.files.formats import Header
-from fewlabel.orientation import PLANES, find_slice_axis, orientation_code
 
 
 def plane_of(header: Header) -> str:

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fewlabel.conventions.intensity import ABDOMEN, looks_like_hounsfield
 from fewlabel.data.checks.problems import Problem
-from fewlabel.intensity import ABDOMEN, looks_like_hounsfield
 
 _SAMPLE = 20_000  # voxels of the labeled structures per volume: more don't move a percentile
 _STEP = 10  # HU to which a window is rounded outward

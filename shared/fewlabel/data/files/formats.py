@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fewlabel.nifti_geometry import geometry_remarks
+from fewlabel.conventions.nifti_geometry import geometry_remarks
 
 ENDINGS = (".nii.gz", ".nii", ".nrrd", ".mha", ".mhd")
 _LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
-from fewlabel.labels import IGNORED
+from fewlabel.conventions.labels import IGNORED
 from fewlabel.losses import hard_labels
 from fewlabel.networks import ContrastProjector, NetworkOutput
 from fewlabel.sampling import certain_mask, entropy, nearest_pixels
@@ -25,7 +25,7 @@ class Guidance:
 
     Attributes:
         probabilities: (2N, K, H, W).
-        labels: (2N, H, W), ground truth where labeled; :data:`fewlabel.labels.IGNORED` where nobody annotated.
+        labels: (2N, H, W), ground truth where labeled; ``IGNORED`` where nobody annotated.
         labeled: (2N, H, W) bool.
         certain: (2N, H, W) bool, true where labeled.
     """

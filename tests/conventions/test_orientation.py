@@ -8,7 +8,13 @@ import numpy as np
 import pytest
 import torch
 
-from fewlabel.orientation import Reorientation, check_slice_axis, find_reorientation, find_slice_axis, orientation_code
+from fewlabel.conventions.orientation import (
+    Reorientation,
+    check_slice_axis,
+    find_reorientation,
+    find_slice_axis,
+    orientation_code,
+)
 
 CODES = ["".join(code) for axes in itertools.permutations(("RL", "AP", "SI")) for code in itertools.product(*axes)]
 

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from fewlabel.sides import sided_labels
+from fewlabel.conventions.sides import sided_labels
 
 
 @pytest.mark.parametrize(
