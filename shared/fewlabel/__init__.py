@@ -10,8 +10,8 @@ from fewlabel.version import __version__
 __all__ = ["__version__"]
 
 _SUBPACKAGES = (
-    "bundle", "conventions", "data", "engines", "handlers", "inferers", "launch", "layers", "losses", "methods", "metrics",
-    "mixing", "networks", "planning", "reports", "sampling", "transforms",
+    "bundle", "conventions", "data", "engines", "handlers", "inferers", "launch", "layers", "losses", "methods",
+    "metrics", "mixing", "networks", "planning", "reports", "sampling", "transforms",
 )  # fmt: skip
 
 
