@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePath
 
 from fewlabel.data.own.files import Named, image_files, named_by_path
 from fewlabel.data.own.patterns import compiled, named_by_pattern
@@ -114,21 +114,21 @@ def _require_same_slices(image: Named, label: Named) -> None:
 def _listed(images: Path, labels: Path, table: Path) -> Matches:
     if not table.is_file():
         raise FileNotFoundError(f"the table {table} does not exist")
-    with open(table, newline="", encoding="utf-8-sig") as stream:
-        rows = list(csv.DictReader(stream))
-    if not rows or not {"image", "label"} <= set(rows[0]):
-        raise ValueError(f"{table} must have the columns image and label in its first line, and a row for each image")
+    rows = _rows(table)
     ours, theirs = (
         {path.relative_to(folder).as_posix(): path for path in image_files(folder).values()}
         for folder in (images, labels)
     )
     found = Matches()
     name_of = {named.files[0]: named for named in named_by_path(image_files(images)).values()}
-    for number, row in enumerate(rows, start=2):
-        image = name_of[_file(ours, row["image"], images, table, number)]
-        label = row["label"] and Named(image.name, (_file(theirs, row["label"], labels, table, number),))
+    lines: dict[Path, int] = {}  # of the label maps
+    for number, row in rows:
+        image = name_of[_file(ours, "image", row["image"], images, table, number)]
+        label = row["label"] and Named(image.name, (_file(theirs, "label map", row["label"], labels, table, number),))
         if any(image == other for other, _ in found.pairs):
             raise ValueError(f"{table}, line {number}: {row['image']} is there twice")
+        if label and (earlier := lines.setdefault(label.files[0], number)) != number:
+            raise ValueError(f"{table}, line {number}: {row['label']} belongs to the image of line {earlier} already")
         found.pairs.append((image, label or None))
     used = {path for image, label in found.pairs for path in (*image.files, *(label.files if label else ()))}
     found.left_out = {
@@ -138,10 +138,30 @@ def _listed(images: Path, labels: Path, table: Path) -> Matches:
     return found
 
 
-def _file(files: dict[str, Path], name: str, folder: Path, table: Path, number: int) -> Path:
-    if name not in files:
-        raise FileNotFoundError(f"{table}, line {number}: {folder} has no image {name!r}")
-    return files[name]
+def _rows(table: Path) -> list[tuple[int, dict[str, str]]]:
+    """The rows of a table with the numbers of their lines."""
+    try:
+        with open(table, newline="", encoding="utf-8-sig") as stream:
+            reader = csv.DictReader(stream)
+            rows = [(reader.line_num, row) for row in reader]
+            columns = list(reader.fieldnames or ())
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise ValueError(f"{table} can't be read ({error}): save it as CSV in UTF-8") from error
+    if not rows or columns.count("image") != 1 or columns.count("label") != 1:
+        raise ValueError(f"{table} must have the columns image and label in its first line, and a row for each image")
+    for number, row in rows:
+        if None in row or None in row.values():
+            raise ValueError(
+                f"{table}, line {number} must have {len(columns)} entries as the first: {','.join(columns)}"
+            )
+    return rows
+
+
+def _file(files: dict[str, Path], kind: str, name: str, folder: Path, table: Path, number: int) -> Path:
+    inside = PurePath(name).as_posix()  # without ./
+    if inside not in files:
+        raise FileNotFoundError(f"{table}, line {number}: {folder} has no {kind} {name!r}")
+    return files[inside]
 
 
 def _examples(images: Path, labels: Path) -> str:
