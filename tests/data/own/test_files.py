@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from fewlabel.data.own.dataset import prepare_folders
 from helpers.own_folders import Folders
 
 LONG = "folder" * 20 + "/" + "n" * 79
@@ -45,3 +47,22 @@ def test_a_path_too_long_for_a_name_is_an_error_and_one_a_letter_shorter_is_not(
         (kind / f"{LONG}x{ending}").rename(kind / f"{LONG}{ending}")
     folders.prepare(**options)
     assert (folders.out / "labelsTr" / (LONG.replace("/", "_") + ".nii.gz")).is_file()
+
+
+def test_a_link_to_a_file_that_does_not_exist_is_an_error(folders: Folders) -> None:
+    folders.picture("a.png")
+    folders.drawn("a.png", (0, 1))
+    (folders.images / "b.png").symlink_to("/unmounted/b.png")
+    with pytest.raises(FileNotFoundError, match=r"images/b\.png is a link to /unmounted/b\.png, which does not exist"):
+        folders.prepare()
+
+
+def test_linked_folders_are_searched_and_a_circle_of_links_is_an_error(folders: Folders, tmp_path: Path) -> None:
+    folders.drawn("p1/a.png", (0, 1))
+    folders.save(tmp_path / "disk/a.png", folders.drawn("p1/a.png", (0, 1)))
+    (folders.images / "p1").symlink_to(tmp_path / "disk")
+    folders.prepare()
+    assert (folders.out / "imagesTr/p1_a.nii.gz").is_file()
+    (tmp_path / "disk/again").symlink_to(folders.images)
+    with pytest.raises(ValueError, match=r"images/p1/again and .*images are one folder by a link: remove the link"):
+        prepare_folders(folders.images, folders.labels, tmp_path / "second")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -38,18 +40,21 @@ def image_files(folder: Path) -> dict[str, Path]:
     Hidden files are skipped, and what hidden folders hold: ``.ipynb_checkpoints`` has copies, ``.Trash`` deleted files.
 
     Raises:
-        FileNotFoundError: the folder does not exist, or holds none.
-        ValueError: two files differ in their endings only.
+        FileNotFoundError: the folder does not exist or holds none, or an image is a link to a file that does not exist.
+        ValueError: two files differ in their endings only, or links lead to a folder again.
 
     """
     if not folder.is_dir():
         raise FileNotFoundError(f"the folder {folder} does not exist")
     found: dict[str, Path] = {}
-    for path in sorted(folder.rglob("*")):
-        stem, inside = _stem(path.name), path.relative_to(folder)
-        if stem is None or not path.is_file() or any(part.startswith(".") for part in inside.parts):
+    for path in sorted(_visible_files(folder)):
+        if (stem := _stem(path.name)) is None:
             continue
-        key = inside.with_name(stem).as_posix()
+        if not path.exists():
+            raise FileNotFoundError(
+                f"{path} is a link to {os.readlink(path)}, which does not exist: fetch or remove it"
+            )
+        key = path.relative_to(folder).with_name(stem).as_posix()
         if key in found:
             raise ValueError(f"{found[key]} and {path} have the same name: keep one of them")
         found[key] = path
@@ -101,6 +106,18 @@ def volume_name(path: Path, told: str) -> str:
             f"{_LONGEST}: shorten them, or let --pattern take a part"
         )
     return name
+
+
+def _visible_files(folder: Path) -> Iterator[Path]:
+    """What is not hidden below a folder, linked folders included."""
+    entered: dict[str, str] = {}
+    for here, folders, files in os.walk(folder, followlinks=True):
+        if (earlier := entered.setdefault(os.path.realpath(here), here)) != here:
+            raise ValueError(
+                f"{here} and {earlier} are one folder by a link: remove the link, for cases would be double"
+            )
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        yield from (Path(here, name) for name in files if not name.startswith("."))
 
 
 def _volume(name: str, channels: dict[int, Path]) -> Named:
