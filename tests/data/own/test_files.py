@@ -49,11 +49,12 @@ def test_a_path_too_long_for_a_name_is_an_error_and_one_a_letter_shorter_is_not(
     assert (folders.out / "labelsTr" / (LONG.replace("/", "_") + ".nii.gz")).is_file()
 
 
-def test_a_link_to_a_file_that_does_not_exist_is_an_error(folders: Folders) -> None:
+@pytest.mark.parametrize("name", ["b.png", "p2"])
+def test_a_link_to_what_does_not_exist_is_an_error(name: str, folders: Folders) -> None:
     folders.picture("a.png")
     folders.drawn("a.png", (0, 1))
-    (folders.images / "b.png").symlink_to("/unmounted/b.png")
-    with pytest.raises(FileNotFoundError, match=r"images/b\.png is a link to /unmounted/b\.png, which does not exist"):
+    (folders.images / name).symlink_to("/unmounted/there")
+    with pytest.raises(FileNotFoundError, match=rf"images/{name} is a link to /unmounted/there, which does not exist"):
         folders.prepare()
 
 

@@ -40,7 +40,7 @@ def image_files(folder: Path) -> dict[str, Path]:
     Hidden files are skipped, and what hidden folders hold: ``.ipynb_checkpoints`` has copies, ``.Trash`` deleted files.
 
     Raises:
-        FileNotFoundError: the folder does not exist or holds none, or an image is a link to a file that does not exist.
+        FileNotFoundError: the folder does not exist or holds none, or a link to an image or folder leads nowhere.
         ValueError: two files differ in their endings only, or links lead to a folder again.
 
     """
@@ -48,12 +48,13 @@ def image_files(folder: Path) -> dict[str, Path]:
         raise FileNotFoundError(f"the folder {folder} does not exist")
     found: dict[str, Path] = {}
     for path in sorted(_visible_files(folder)):
-        if (stem := _stem(path.name)) is None:
-            continue
-        if not path.exists():
+        stem = _stem(path.name)
+        if (stem is not None or not path.suffix) and not path.exists():  # without an ending it may be a folder's
             raise FileNotFoundError(
                 f"{path} is a link to {os.readlink(path)}, which does not exist: fetch or remove it"
             )
+        if stem is None:
+            continue
         key = path.relative_to(folder).with_name(stem).as_posix()
         if key in found:
             raise ValueError(f"{found[key]} and {path} have the same name: keep one of them")
