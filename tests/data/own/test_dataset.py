@@ -183,6 +183,24 @@ def test_a_folder_that_holds_files_is_not_written_to(folders: Folders) -> None:
     assert [path.name for path in folders.out.iterdir()] == ["notes.txt"]
 
 
+def test_an_empty_folder_behind_a_link_is_filled(folders: Folders, tmp_path: Path) -> None:
+    folders.scan("a.nii.gz")
+    folders.mask("a.nii.gz")
+    (tmp_path / "disk").mkdir()
+    folders.out.symlink_to(tmp_path / "disk")
+    folders.prepare()
+    assert folders.out.is_symlink()
+    assert (tmp_path / "disk/labelsTr/a.nii.gz").is_file()
+
+
+@pytest.mark.parametrize("names", ["['background','right kidney']", '["background", "right kidney"]'])
+def test_names_may_be_written_as_a_list(names: str, folders: Folders) -> None:
+    folders.scan("a.nii.gz")
+    folders.mask("a.nii.gz")
+    folders.prepare(names=names)
+    assert folders.description()["labels"] == {"background": 0, "right kidney": 1}
+
+
 def test_the_command_takes_what_people_type(folders: Folders, capsys: Any) -> None:
     for name in "abc":
         folders.picture(f"{name}.png")

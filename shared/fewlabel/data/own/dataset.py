@@ -65,6 +65,7 @@ def prepare_folders(
     images, labels, out = Path(images), Path(labels), Path(out)
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise FileExistsError(f"{out} is not empty: choose another folder for the data set")
+    out = out.resolve() if out.is_symlink() else out  # the link stays, its folder is filled
     wanted, values = parse_names(names) if names else [], parse_mapping(mapping)
     sides = _spacing(spacing)
     found = match(images, labels, pattern, label_pattern, pairs)

@@ -41,15 +41,17 @@ def parse_mapping(text: str) -> dict[int, int]:
 
 
 def parse_names(text: str) -> list[str]:
-    """Read ``background,liver,tumor``: the labels' names in order, from 0.
+    """Read ``background,liver,tumor``: the labels' names in order, from 0; a list in brackets and quotes is read too.
 
     Raises:
         ValueError: fewer than two names, an empty one or one twice.
 
     >>> parse_names("background, liver")
     ['background', 'liver']
+    >>> parse_names("['background', 'liver']")
+    ['background', 'liver']
     """
-    names = [name.strip() for name in text.split(",")]
+    names = [name.strip(" []'\"") for name in text.split(",")]
     if len(names) < 2 or not all(names) or len(set(names)) < len(names):
         raise ValueError(f"names is {text!r}, but it must be different names of the labels from 0: 'background,liver'")
     return names
