@@ -193,12 +193,20 @@ def test_an_empty_folder_behind_a_link_is_filled(folders: Folders, tmp_path: Pat
     assert (tmp_path / "disk/labelsTr/a.nii.gz").is_file()
 
 
-@pytest.mark.parametrize("names", ["['background','right kidney']", '["background", "right kidney"]'])
-def test_names_may_be_written_as_a_list(names: str, folders: Folders) -> None:
+@pytest.mark.parametrize(
+    ("names", "second"),
+    [
+        ("['background','right kidney']", "right kidney"),
+        ('["background", "right kidney"]', "right kidney"),
+        ("background, kidney [right]", "kidney [right]"),
+        ("background,Gerota's", "Gerota's"),
+    ],
+)
+def test_names_may_be_written_as_a_list(names: str, second: str, folders: Folders) -> None:
     folders.scan("a.nii.gz")
     folders.mask("a.nii.gz")
     folders.prepare(names=names)
-    assert folders.description()["labels"] == {"background": 0, "right kidney": 1}
+    assert folders.description()["labels"] == {"background": 0, second: 1}
 
 
 def test_the_command_takes_what_people_type(folders: Folders, capsys: Any) -> None:

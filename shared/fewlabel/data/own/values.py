@@ -51,7 +51,8 @@ def parse_names(text: str) -> list[str]:
     >>> parse_names("['background', 'liver']")
     ['background', 'liver']
     """
-    names = [name.strip(" []'\"") for name in text.split(",")]
+    listed = re.fullmatch(r"\s*\[(.*)\]\s*", text)
+    names = [name.strip(" '\"") for name in listed[1].split(",")] if listed else [n.strip() for n in text.split(",")]
     if len(names) < 2 or not all(names) or len(set(names)) < len(names):
         raise ValueError(f"names is {text!r}, but it must be different names of the labels from 0: 'background,liver'")
     return names
