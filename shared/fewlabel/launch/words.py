@@ -51,7 +51,8 @@ def as_typed(key: str, value: str) -> str:
     if not is_text or read is None:
         return value
     if "#" in value:
-        return repr("$" + repr(value).replace("#", r"\x23"))
+        # MONAI resolves @ and % in an expression
+        return repr("$" + repr(value).replace("#", r"\x23").replace("@", r"\x40").replace("%", r"\x25"))
     return value if read == value else repr(value)
 
 

@@ -25,7 +25,7 @@ def require_paths_as_typed(overrides: Mapping[str, Any], typed: Mapping[str, str
         if not _IS_PATH.search(key) or text.startswith("$"):
             continue
         if "#" in text:
-            written = text.strip("'\"").replace("#", r"\x23")
+            written = text.strip("'\"").replace("#", r"\x23").replace("@", r"\x40").replace("%", r"\x25")
             raise ValueError(
                 f"--{key} {text}: monai.bundle reads # in a path as a comment or as ::; write --{key} \"$'{written}'\""
             )
