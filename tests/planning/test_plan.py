@@ -44,12 +44,14 @@ def test_rates_optimizer_and_norm_are_those_of_small_json(abdomen, cost):
 def test_detail_grows_while_four_thousand_steps_fit(abdomen, cost):
     def measure(settings):
         size = next(setting.value for setting in settings if setting.key == "paper#size")
-        return cost(step=0.1 * size**2 / 96**2)
+        return cost(step=0.1 * size**2 / 128**2)
 
-    # 0.1 * 128^2 / 96^2 = 0.178 s and 4000 steps are 11.9 minutes; 160 pixels ask for 18.5
+    # 4000 steps of 0.1 * 160^2 / 128^2 = 0.156 s are 10.4 minutes; 192 pixels ask for 15
     template = read_template("supervised")
-    sizes = {minutes: make_plan(abdomen(), template, minutes, measure).overlay["paper#size"] for minutes in (6, 12, 19)}
-    assert sizes == {6: 96, 12: 128, 19: 160}
+    sizes = {
+        minutes: make_plan(abdomen(), template, minutes, measure).overlay["paper#size"] for minutes in (10, 11, 16)
+    }
+    assert sizes == {10: 128, 11: 160, 16: 192}
 
 
 def test_a_batch_that_does_not_fit_is_halved(abdomen, cost):

@@ -140,7 +140,10 @@ def plan_training(
 def _choices(fingerprint: Fingerprint, template: Template) -> list[tuple[int, list[Setting]]]:
     """Pixels or voxels of an input, and its settings, from little detail to much."""
     if template.kind == "slices":
-        return [(size * size, list(slice_settings(size, fingerprint))) for size in slice_sizes(fingerprint)]
+        return [
+            (size * size, list(slice_settings(size, fingerprint)))
+            for size in slice_sizes(fingerprint, template.value("paper#size"))
+        ]
     return [
         (patch.size[0] * patch.size[1] * patch.size[2], list(patch_settings(patch, fingerprint, template)))
         for patch in patches(fingerprint)

@@ -9,20 +9,24 @@ from fewlabel.planning.fingerprint import Fingerprint
 from fewlabel.planning.settings import Setting
 
 STEP = 32  # sides that all our networks for slices take
-SMALLEST, LARGEST = 96, 512
+LARGEST = 512
 ACROSS = 12  # pixels that the smallest structure should span
 
 
-def slice_sizes(fingerprint: Fingerprint) -> list[int]:
+def slice_sizes(fingerprint: Fingerprint, least: int) -> list[int]:
     """Return sizes to choose from, smallest first: from one that shows the smallest structure to the scans' own.
 
     A slice is resized to a square, so a structure's share of the slice decides how many pixels it spans.
+
+    Args:
+        fingerprint: of the dataset.
+        least: the size of `small.json`, a multiple of 32, below which no plan goes.
     """
     structure = min(fingerprint.structures, key=lambda each: each.share)
     needed = _up(ACROSS / structure.share)
     plane = [fingerprint.shape[axis] for axis in range(3) if axis != fingerprint.slice_axis]
-    own = min(LARGEST, max(SMALLEST, _up(math.sqrt(math.prod(plane)))))
-    return list(range(min(own, max(SMALLEST, needed)), own + 1, STEP))
+    own = min(LARGEST, max(least, _up(math.sqrt(math.prod(plane)))))
+    return list(range(min(own, max(least, needed)), own + 1, STEP))
 
 
 def slice_settings(size: int, fingerprint: Fingerprint) -> Iterator[Setting]:
