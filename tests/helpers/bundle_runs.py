@@ -96,7 +96,8 @@ def run(bundle: str | Path, *names: str, **overrides: Any) -> ConfigWorkflow:
 
 def block(parser: Any, name: str) -> dict[str, Any]:
     """A block of settings, with those that all blocks have in common."""
-    return {**parser.get_parsed_content(name), **parser.get_parsed_content("data_settings")}
+    counts = {key: parser.get_parsed_content(key) for key in ("num_classes", "in_channels")}
+    return {**parser.get_parsed_content(name), **parser.get_parsed_content("data_settings"), **counts}
 
 
 @contextmanager
