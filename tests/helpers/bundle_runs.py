@@ -96,8 +96,9 @@ def run(bundle: str | Path, *names: str, **overrides: Any) -> ConfigWorkflow:
 
 def block(parser: Any, name: str) -> dict[str, Any]:
     """A block of settings, with those that all blocks have in common."""
-    counts = {key: parser.get_parsed_content(key) for key in ("num_classes", "in_channels")}
-    return {**parser.get_parsed_content(name), **parser.get_parsed_content("data_settings"), **counts}
+    shared = parser.get_parsed_content("data_settings")
+    counted = ("num_classes", "in_channels")  # checked against the data, and no settings of a block
+    return {**parser.get_parsed_content(name), **{key: shared[key] for key in shared if key not in counted}}
 
 
 @contextmanager
