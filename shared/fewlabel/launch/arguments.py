@@ -7,7 +7,6 @@ import inspect
 import re
 from collections.abc import Callable, Collection, Sequence
 
-
 _ANY = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
 
 
