@@ -101,6 +101,9 @@ def test_help_and_the_search_for_a_bundle_import_no_framework(words):
         (["segment", "mcsc", "--dataset_dir", "my", "scans"], "'scans' follows no option"),
         (["copy", "mcsc", "/dev/null"], "can't write the copy"),
         (["where", "2024_02_02"], "2024_02_02: no such bundle"),
+        (["check"], "fewlabel check needs DIRECTORY; `fewlabel check --help` says more"),
+        (["phantom", "cardiac", "--cases", "3"], "fewlabel phantom needs DIRECTORY; "),
+        (["export"], "fewlabel export needs BUNDLE and TO; "),
         (["trian", "mcsc"], "'trian' is no command, the nearest is train; the commands are check, "),
     ],
 )

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
 import inspect
 import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from fewlabel.launch.arguments import hand_on_text, missing_arguments, unknown_command
 from fewlabel.launch.commands import evaluate, segment, train
 from fewlabel.version import __version__
 
@@ -239,17 +239,6 @@ def _truth(name: str, value: bool | str) -> bool:
     return known[str(value).lower()]
 
 
-def _hand_on_text(command: Callable[..., object]) -> None:
-    """Let text, paths among it, arrive as typed: Fire would read c#1 as c, and 2024_02_02 as 20240202."""
-    from fire.decorators import SetParseFn, SetParseFns
-    from fire.parser import DefaultParseValue
-
-    parameters = inspect.signature(command).parameters.values()
-    others = [parameter.name for parameter in parameters if parameter.annotation not in ("str", "str | None")]
-    SetParseFn(str)(command)
-    SetParseFns(**dict.fromkeys(others, DefaultParseValue))(command)
-
-
 COMMANDS: dict[str, Callable[..., object]] = {
     "train": train,
     "evaluate": evaluate,
@@ -268,7 +257,6 @@ COMMANDS: dict[str, Callable[..., object]] = {
     "verify": verify,
 }
 
-
 # Their words go to MONAI as they were typed, past our own Fire.
 HANDED_OVER = {"train": train, "evaluate": evaluate, "segment": segment}
 
@@ -285,7 +273,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
             print(inspect.getdoc(COMMANDS[words[0]]))
             return
         if words and not words[0].startswith("-") and words[0] not in COMMANDS:
-            raise ValueError(_unknown_command(words[0]))
+            raise ValueError(unknown_command(words[0], COMMANDS))
+        if words and words[0] in COMMANDS and (missing := missing_arguments(COMMANDS[words[0]], words[1:])):
+            raise ValueError(_needs(words[0], missing))
         if not words or words[0] not in HANDED_OVER:
             _run(words)
             return
@@ -298,15 +288,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     hand_over(long_form)
 
 
-def _unknown_command(word: str) -> str:
-    nearest = difflib.get_close_matches(word, COMMANDS, n=1)
-    hint = f"the nearest is {nearest[0]}; " if nearest else ""
-    return f"{word!r} is no command, {hint}the commands are {', '.join(sorted(COMMANDS))}"
+def _needs(command: str, missing: list[str]) -> str:
+    return f"fewlabel {command} needs {' and '.join(map(str.upper, missing))}; `fewlabel {command} --help` says more"
 
 
 def _run(words: list[str]) -> None:
     import fire
 
     for command in COMMANDS.values():
-        _hand_on_text(command)
+        hand_on_text(command)
     fire.Fire(COMMANDS, command=words, name="fewlabel")

@@ -6,7 +6,9 @@ from pathlib import Path
 import pytest
 
 from fewlabel.bundle.recipes import check_configs, new_bundle
+from fewlabel.bundle.recipes.new_bundle import PLACEHOLDERS
 from fewlabel.bundle.verify import verify_bundle
+from fewlabel.bundle.verify.report import NOTE
 
 
 @pytest.mark.parametrize("like", ["cts", "vnet"])
@@ -35,8 +37,34 @@ def test_a_new_bundle_trains_like_the_other_one_under_its_own_name(checkout: Pat
 def test_figures_of_the_other_method_are_not_claimed(checkout: Path) -> None:
     new_bundle("mean_teacher", "cts", checkout)
     (row,) = [line for line in (checkout / "README.md").read_text().splitlines() if "`mean_teacher`" in line]
-    assert row.endswith("| not measured |")
+    assert row == "| `mean_teacher` | 2D | to be described | to be named | not measured |"
     assert "0.604" not in (checkout / "bundles" / "mean_teacher" / "docs" / "README.md").read_text()
+
+
+def test_task_description_and_papers_of_the_other_method_are_not_claimed(checkout: Path) -> None:
+    new_bundle("mean_teacher", "cts", checkout)
+    metadata = json.loads((checkout / "bundles" / "mean_teacher" / "configs" / "metadata.json").read_text())
+    assert metadata["task"].startswith("To be described")
+    assert metadata["description"].startswith("To be described")
+    assert metadata["references"] == ["To be named: the paper of this method"]
+
+
+def test_verification_notes_what_nobody_has_written_yet(checkout: Path) -> None:
+    new_bundle("mean_teacher", "cts", checkout)
+    folder = checkout / "bundles" / "mean_teacher"
+    noted = {finding.check: finding for finding in verify_bundle(folder).findings if finding.result == NOTE}
+    assert "'Say in two lines what this method does and for whom.'" in noted["docs/README.md"].detail
+    assert "write your own into README.parts.md" in noted["docs/README.md"].fix
+    assert "'To be described: what this method learns, from which data'" in noted["configs/metadata.json"].detail
+    assert "write your own into recipe.json" in noted["configs/metadata.json"].fix
+    assert "words of `fewlabel new`" not in str(verify_bundle(checkout / "bundles" / "cts"))
+
+
+def test_each_placeholder_is_in_a_new_bundle(checkout: Path) -> None:
+    new_bundle("mean_teacher", "cts", checkout)
+    folder = checkout / "bundles" / "mean_teacher"
+    text = (folder / "docs" / "README.md").read_text() + (folder / "configs" / "metadata.json").read_text()
+    assert [words for words in PLACEHOLDERS if words not in text] == []
 
 
 @pytest.mark.parametrize("name", ["Mean", "mean-teacher", "2d", "", "../cts2", "_a", "a__b", "mean teacher"])

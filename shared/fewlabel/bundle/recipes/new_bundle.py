@@ -10,13 +10,25 @@ from fewlabel.bundle.recipes.json_text import format_json, read_json
 from fewlabel.bundle.recipes.recipe import NAME, PARTS, RECIPE
 from fewlabel.bundle.recipes.write import check_configs, checkout, write_configs
 
-_PARTS = """# {name}
+# what stands in a new bundle until somebody writes it; `fewlabel verify` looks for these words
+PLACEHOLDERS = (
+    "To be described: what this method learns, from which data",
+    "To be described: what this method does",
+    "To be named: the paper of this method",
+    "Say in two lines what this method does and for whom.",
+    "The loss terms, the networks and the settings of the paper, in words.",
+    "What a training step holds, and what else decides how much memory it takes.",
+    "The paper of the method, of its networks and of the data.",
+)
+_TASK, _DESCRIPTION, _REFERENCE, _SUMMARY, _TERMS, _MEMORY, _REFERENCES = PLACEHOLDERS
 
-Say in two lines what this method does and for whom. The settings below are still those of `{like}`.
+_PARTS = f"""# {{name}}
+
+{_SUMMARY} The settings below are still those of `{{like}}`.
 
 ## Description
 
-The loss terms, the networks and the settings of the paper, in words.
+{_TERMS}
 
 ## Performance
 
@@ -30,7 +42,7 @@ The paper's figures, labeled as the paper's, with their table. None are quoted y
 
 ## System Configuration
 
-What a training step holds, and what else decides how much memory it takes.
+{_MEMORY}
 
 ## Where paper and released code disagree, and what we took
 
@@ -50,7 +62,7 @@ Please cite the paper of the method.
 
 ## References
 
-The paper of the method, of its networks and of the data.
+{_REFERENCES}
 """
 
 
@@ -89,5 +101,7 @@ def new_bundle(name: str, like: str, root: Path | None = None) -> list[Path]:
 
 
 def _renamed(recipe: dict[str, Any], name: str) -> dict[str, Any]:
-    # the figures belong to the other method
-    return {**recipe, "name": name, "title": name, "table": {**recipe["table"], "measured": None}}
+    # the words, papers and figures belong to the other method
+    words = {"task": _TASK, "description": _DESCRIPTION, "references": [_REFERENCE]}
+    table = {"for": "to be described", "paper": "to be named", "measured": None}
+    return {**recipe, "name": name, "title": name, "metadata": {**recipe["metadata"], **words}, "table": table}

@@ -10,6 +10,7 @@ from pathlib import Path
 import fewlabel
 from fewlabel.bundle.packing.large_files import LARGE_FILES, LIMIT_MB, parse
 from fewlabel.bundle.packing.package import sources, stated_version
+from fewlabel.bundle.recipes.new_bundle import PLACEHOLDERS
 from fewlabel.bundle.recipes.recipe import PARTS, RECIPE
 from fewlabel.bundle.verify.contents import CONFIGS, NOTED, Contents
 from fewlabel.bundle.verify.report import FAILED, NOTE, OK, Finding, judge
@@ -39,6 +40,7 @@ def file_rules(contents: Contents) -> Iterator[Finding]:
     )
     yield from _names(contents)
     yield _readme(contents)
+    yield from _placeholders(contents)
     yield from _code(contents)
     yield from _large(contents)
     yield _package(contents)
@@ -73,6 +75,17 @@ def _readme(contents: Contents) -> Finding:
     missing = [names[0] for names in _SECTIONS if not headings & {name.lower() for name in names}]
     fix = "the zoo's template has these sections: add them, saying at least why there is nothing to say"
     return judge("README sections", [f"no section {name}" for name in missing], fix, f"{len(_SECTIONS)} of the zoo's")
+
+
+def _placeholders(contents: Contents) -> Iterator[Finding]:
+    files = contents.files
+    for path in ("docs/README.md", "configs/metadata.json"):
+        text = files.read(path).decode("utf-8", "replace") if path in files.sizes else ""
+        if left := [words for words in PLACEHOLDERS if words in text]:
+            yield Finding(
+                path, NOTE, f"still has words of `fewlabel new`: {left[0]!r}",
+                f"write your own into {PARTS if path.endswith('.md') else RECIPE}, then `fewlabel configs`",
+            )  # fmt: skip
 
 
 def _code(contents: Contents) -> Iterator[Finding]:
