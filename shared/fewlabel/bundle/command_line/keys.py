@@ -11,6 +11,7 @@ from monai.bundle.utils import DEFAULT_EXP_MGMT_SETTINGS, merge_kv
 
 from fewlabel.bundle.command_line.components import is_argument
 from fewlabel.bundle.command_line.nearest import nearest_key
+from fewlabel.bundle.command_line.references import prefixes, referred_keys
 from fewlabel.bundle.command_line.whole_objects import differences
 
 _SEPARATOR = ReferenceResolver.sep
@@ -43,13 +44,13 @@ def require_known_keys(config_files: Sequence[str], overrides: Mapping[str, Any]
         added, dropped = _lay_over(parser, layer)
         new.update({key: file for key in added if key not in lost})
         lost.update(dict.fromkeys(dropped, file))
-    referred = {part for name in _referred(parser.get()) for part in _prefixes(name)}
+    referred = {part for name in referred_keys(parser.get()) for part in prefixes(name)}
     free = _OF_MONAI | _keys_of_tracking(tracking)
     if any("method_def" in map(ReferenceResolver.normalize_id, layer) for _, layer in [*layers, (None, overrides)]):
         free |= _OF_THE_METHOD
 
     def is_free(key: str) -> bool:
-        return next(_prefixes(key)) in free or is_argument(parser, key)
+        return next(prefixes(key)) in free or is_argument(parser, key)
 
     unknown = {key: file for key, file in new.items() if not (key in referred or is_free(key))}
     missing = {key: file for key, file in lost.items() if not (key in parser or is_free(key))}
@@ -80,29 +81,11 @@ def _lay_over(parser: ConfigParser, layer: Mapping[str, Any]) -> tuple[list[str]
     return [key for key in new if key not in lost], lost
 
 
-def _referred(config: Any, key: str = "") -> set[str]:
-    """Return all keys that some value refers to."""
-    if isinstance(config, (dict, list)):
-        below = ReferenceResolver.iter_subconfigs(key, config)
-        return {name for _, inner, value in below for name in _referred(value, inner)}
-    if not isinstance(config, str):
-        return set()
-    value = ConfigParser.resolve_relative_ids(key, config)
-    macro = [ConfigParser.split_path_id(value[1:])[1]] if value.startswith("%") else []
-    return {*ReferenceResolver.match_refs_pattern(value), *macro}
-
-
 def _keys_of_tracking(tracking: Any) -> set[str]:
     if tracking is None:
         return set()
     built_in = DEFAULT_EXP_MGMT_SETTINGS.get(tracking) if isinstance(tracking, str) else None
     return set((built_in or ConfigParser.load_config_files(tracking)).get("configs", {}))
-
-
-def _prefixes(key: str) -> Iterator[str]:
-    """Yield a, a::b and a::b::c of a::b::c."""
-    parts = ReferenceResolver.split_id(key)
-    return (_SEPARATOR.join(parts[:length]) for length in range(1, len(parts) + 1))
 
 
 def _keys(config: Any, key: str = "") -> Iterator[str]:
