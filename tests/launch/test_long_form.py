@@ -84,6 +84,32 @@ def test_a_path_with_blanks_quotes_and_other_scripts_reaches_monai_whole(checkou
 
 
 @pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("mine.json", b"{", "mine.json is no JSON in UTF-8: Expecting property name"),
+        ("mine.json", b"", "mine.json is no JSON in UTF-8: Expecting value"),
+        ("mine.json", b"\xef\xbb\xbf{}", "mine.json is no JSON in UTF-8: Unexpected UTF-8 BOM"),
+        ("mine.json", b'{"text": "\xe4"}', "mine.json is no JSON in UTF-8: 'utf-8' codec can't decode"),
+        ("mine.json", b"[" * 100_000, "mine.json is no JSON in UTF-8: maximum recursion"),
+        ("mine.json", b"[1]", "mine.json holds a list; an overlay is one object"),
+        ("mine.json", b"null", "mine.json holds a NoneType; an overlay is one object"),
+        ("mine.yaml", b"a: [1", "mine.yaml is no YAML in UTF-8: while parsing"),
+        ("mine.yaml", b"- 1", "mine.yaml holds a list; an overlay is one object"),
+    ],
+)  # fmt: skip
+def test_an_overlay_that_is_no_object_is_named(name: str, content: bytes, message: str, checkout: Path) -> None:
+    Path(name).write_bytes(content)
+    with pytest.raises(ValueError, match=message):
+        long_form("train", ["one", "--with", name])
+
+
+def test_an_overlay_of_the_bundle_that_is_no_object_is_named(checkout: Path) -> None:
+    (checkout / "bundles" / "one" / "configs" / "small.json").write_text("[1]")
+    with pytest.raises(ValueError, match=r"configs/small\.json holds a list"):
+        long_form("evaluate", ["one", "--with", "small"])
+
+
+@pytest.mark.parametrize(
     ("command", "words", "error", "message"),
     [
         ("train", [], ValueError, "fewlabel train needs a bundle first, one of one, two, or its folder"),

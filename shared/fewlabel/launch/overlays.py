@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
+from typing import Any
+
+import yaml
 
 # files of configs/ that are complete alone, or that a command adds itself
 _NO_OVERLAYS = {"train", "inference", "evaluate", "metadata"}
@@ -19,7 +23,25 @@ def overlay(configs: Path, name: str) -> Path:
 
     Raises:
         FileNotFoundError: neither; the message names the overlays that the bundle has.
+        ValueError: the file is no JSON or YAML, or not an object, about which MONAI complains without its name.
     """
+    file = _find(configs, name)
+    content = _content(file)
+    if not isinstance(content, dict):
+        raise ValueError(f"{file} holds a {type(content).__name__}; an overlay is one object, of keys and values")
+    return file
+
+
+def _content(file: Path) -> Any:
+    try:
+        text = file.read_text(encoding="utf-8")
+        return json.loads(text) if file.suffix == ".json" else yaml.safe_load(text)
+    except (ValueError, RecursionError, yaml.YAMLError) as error:
+        kind = "JSON" if file.suffix == ".json" else "YAML"
+        raise ValueError(f"{file} is no {kind} in UTF-8: {error}; write an object of keys and values") from error
+
+
+def _find(configs: Path, name: str) -> Path:
     known = sorted(file.stem for file in configs.glob("*.json") if file.stem not in _NO_OVERLAYS)
     if name in known:
         return configs / f"{name}.json"

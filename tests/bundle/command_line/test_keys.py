@@ -99,6 +99,56 @@ def test_what_an_overlay_joins_to_a_dictionary_must_be_there_too(train: str, tmp
         require_known_keys([train, joined], {})
 
 
+def test_a_whole_object_must_have_the_keys_of_the_one_that_it_replaces(train: str, tmp_path: Path) -> None:
+    misspelled = written(tmp_path / "misspelled.json", {"demo": {"stepps": 3}})
+    message = (
+        r"^demo#stepps in .*/misspelled\.json is no setting of the configs before it, the nearest is demo#steps; "
+        r"demo in .*/misspelled\.json replaces the whole object and has no steps: "
+        r"give it too, or set single keys, as demo#steps; nothing was run$"
+    )
+    with pytest.raises(ValueError, match=message):
+        require_known_keys([train, misspelled], {})
+    with pytest.raises(ValueError, match=r"^--paper replaces .* has no labeled_batch_size: .* has no optimizer: "):
+        require_known_keys([train], {"paper": {"steps": 3}})
+
+
+def test_the_objects_in_a_whole_object_are_compared_too(train: str) -> None:
+    paper = {**TRAIN["paper"], "intensity": {"mode": "window"}}
+    with pytest.raises(ValueError, match=r"^--paper#intensity#mdoe .*; --paper#intensity replaces .* has no mode: "):
+        require_known_keys(
+            [written(Path(train), {**TRAIN, "paper": paper})], {"paper": {**paper, "intensity": {"mdoe": "window"}}}
+        )
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        {"demo": {"steps": 3}},
+        {"paper#optimizer": {"_target_": "torch.optim.SGD", "momentum": 0.9}},  # another component
+        {"scheduler#warmup": {"cnn": 0.1}},  # an argument
+        {"weights": {"supervised": 1, "dynamic": 0.1}, "method_def": {"_target_": "fewlabel.methods.DynamicLabeling"}},
+        {"patch_sizes": {"1": 12, "4": 8}},  # its keys are scales
+        {"_meta_": {"version": "1"}},
+        {"demo": {}, "demo#steps": 3},  # is there in the end
+    ],
+    ids=str,
+)
+def test_a_whole_object_that_fits_is_accepted(overrides: dict[str, Any], tmp_path: Path) -> None:
+    more = {
+        "method_def": {"_target_": "fewlabel.methods.CrossTeaching"},
+        "weights": {"supervised": 1, "cross": 0.1},
+        "patch_sizes": {"1": 19, "8": 14},
+        "_meta_": {"name": "one"},
+    }
+    require_known_keys([written(tmp_path / "train.json", TRAIN | more)], overrides)
+
+
+def test_weights_of_another_method_need_that_method(tmp_path: Path) -> None:
+    train = written(tmp_path / "train.json", {"weights": {"supervised": 1, "cross": 0.1}, "run": ["$@weights"]})
+    with pytest.raises(ValueError, match=r"^--weights replaces the whole object and has no cross: "):
+        require_known_keys([train], {"weights": {"supervised": 1}})
+
+
 def test_an_overlay_may_bring_a_key_that_it_uses_and_the_command_line_may_set_it(train: str, tmp_path: Path) -> None:
     evaluate = written(tmp_path / "evaluate.json", {"split": "auto", "run": ["$print(@split)"]})
     require_known_keys([train, evaluate], {"split": "test"})

@@ -36,6 +36,19 @@ def test_a_file_of_arguments_lies_below_the_words(tmp_path: Path) -> None:
     assert found == RunCommand(("a.json",), None, {"seed": 2, "resmue": True}, {"seed": "2"})
 
 
+@pytest.mark.parametrize("verb", ["run", "run_workflow"])
+def test_a_plus_which_monai_would_take_away_is_refused(verb: str) -> None:
+    words = ["--config_file", "a.json", "--+train#handlers", "[{'_target_':'StatsHandler'}]"]
+    with pytest.raises(ValueError, match=r"^--\+train#handlers: .* replace all of train#handlers; put .* overlay file"):
+        parse_run_command([MONAI, verb, *words])
+
+
+def test_a_plus_in_a_file_of_arguments_is_refused_too(tmp_path: Path) -> None:
+    (tmp_path / "args.json").write_text(json.dumps({"config_file": "a.json", "+paper": {"steps": 3}}))
+    with pytest.raises(ValueError, match=r"^--\+paper: .*overlay file, where \+ adds"):
+        parse_run_command([MONAI, "run", "--args_file", str(tmp_path / "args.json")])
+
+
 @pytest.mark.parametrize(
     "argv",
     [

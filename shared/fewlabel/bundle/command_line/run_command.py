@@ -43,11 +43,15 @@ def parse_run_command(argv: Sequence[str]) -> RunCommand | None:
     Args:
         argv: `sys.argv` of the process.
 
+    Raises:
+        ValueError: the name of an override starts with a plus, which `monai.bundle` takes away.
+
     """
     if len(argv) < 2 or Path(argv[0]).parts[-3:] != _PROGRAM or argv[1] not in _VERBS:
         return None
     arguments = _arguments(argv[1:], DefaultParseValue)
     given = monai.bundle.update_kwargs(arguments.pop("args_file", None), **arguments)
+    _require_no_plus([*arguments, *given])
     known = _arguments_of_monai()
     return RunCommand(
         tuple(str(file) for file in ensure_tuple(given.get("config_file") or ())),
@@ -55,6 +59,15 @@ def parse_run_command(argv: Sequence[str]) -> RunCommand | None:
         {key: value for key, value in given.items() if key not in known},
         {key: text for key, text in _arguments(argv[1:], str).items() if key not in known},
     )
+
+
+def _require_no_plus(names: Sequence[str]) -> None:
+    for name in names:
+        if name.startswith("+"):
+            raise ValueError(
+                f"--{name}: monai.bundle takes the plus away and would replace all of {name[1:]}; put {name} into an "
+                "overlay file, where + adds, or set a single key with # between its levels; nothing was run"
+            )
 
 
 def _arguments(words: Sequence[str], read: Callable[[str], Any]) -> dict[str, Any]:
