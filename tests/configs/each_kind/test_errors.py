@@ -130,8 +130,7 @@ def test_a_scan_whose_voxels_end_early_is_named(
     case = json.loads((data / "splits.json").read_text())[split][at]
     path = data / "imagesTr" / f"{case}.nii.gz"
     path.write_bytes(gzip.compress(gzip.decompress(path.read_bytes())[:-100]))
-    # the baseline reads unlabeled scans only when it is asked to
-    says(training(data, labeled_cases=1, **{"paper#unlabeled_batch_size": 1}), path)
+    says(training(data, labeled_cases=1), path)
 
 
 def test_a_case_in_two_splits_is_named(data: Path, training: Complain, tmp_path: Path) -> None:

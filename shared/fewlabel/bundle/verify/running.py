@@ -12,8 +12,6 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from fewlabel.listing import first_few
-
 # check, what is wrong with it or "", what was found
 Outcome = tuple[str, str, str]
 
@@ -34,7 +32,7 @@ def outcomes(root: Path, scratch: Path) -> Iterator[Outcome]:
     yield _tried("properties of inference", lambda: _inference(root, scratch / "inference"))
     yield _tried("properties of train", lambda: _training(root, scratch / "train"))
     changed = sorted({path for path, _ in before ^ _tree(root)})
-    yield "nothing is written into the bundle", f"changed: {first_few(changed)}" if changed else "", "as it was"
+    yield "nothing is written into the bundle", f"changed: {', '.join(changed[:5])}" if changed else "", "as it was"
 
 
 def _tree(root: Path) -> set[tuple[str, int]]:
