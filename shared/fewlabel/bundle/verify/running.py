@@ -97,7 +97,7 @@ def _workflow(root: Path, name: str, kind: str, **overrides: Any) -> str:
     )  # fmt: skip
     workflow.initialize()
     if missing := workflow.check_properties():
-        raise RuntimeError(f"missing or under another name: {first_few(missing)}")
+        raise RuntimeError(f"missing or under another name: {', '.join(missing[:5])}")
     return f"{len(workflow.properties)} defined, the required ones built"
 
 
