@@ -9,6 +9,7 @@ from typing import Any
 
 from fewlabel.launch.arguments import hand_on_text, missing_arguments, unknown_command
 from fewlabel.launch.commands import evaluate, segment, train
+from fewlabel.parsing import parse_bool
 from fewlabel.version import __version__
 
 
@@ -232,11 +233,10 @@ def new(name: str, like: str) -> None:
 
 
 def _truth(name: str, value: bool | str) -> bool:
-    # Fire reads `true` as a word and `True` as a truth value.
-    known = {"true": True, "false": False}
-    if str(value).lower() not in known:
-        raise ValueError(f"{name} is {value!r}, but it must be true or false")
-    return known[str(value).lower()]
+    try:
+        return parse_bool(value)
+    except ValueError:
+        raise ValueError(f"{name} is {value!r}, but it must be true or false") from None
 
 
 COMMANDS: dict[str, Callable[..., object]] = {
