@@ -71,7 +71,7 @@ def test_at_its_real_size_a_bundle_segments_a_real_heart_alike(
     network, inferer = parser.get_parsed_content("network_def"), parser.get_parsed_content("inferer")
     if kind_of(bundle) == "volumes":
         whole = min((request.getfixturevalue("real_atria") / "images").iterdir())
-        scan = window_of(whole, inferer.size, tmp_path / "scan.nii.gz")
+        scan = window_of(whole, inferer.roi_size, tmp_path / "scan.nii.gz")
     else:
         scan = min((request.getfixturevalue("real_acdc") / "imagesTr").iterdir())
     image = parser.get_parsed_content("preprocessing")({"image": str(scan)})["image"]
