@@ -145,7 +145,7 @@ def _choices(fingerprint: Fingerprint, template: Template) -> list[tuple[int, li
             for size in slice_sizes(fingerprint, template.value("paper#size"))
         ]
     return [
-        (patch.size[0] * patch.size[1] * patch.size[2], list(patch_settings(patch, fingerprint, template)))
+        (patch.size[0] * patch.size[1] * patch.size[2], list(patch_settings(patch, fingerprint)))
         for patch in patches(fingerprint)
     ]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -47,12 +47,6 @@ class Template:
         if not found:
             raise KeyError(key)
         return self.small.get(key, value)
-
-    def transforms(self, target: str) -> Iterator[str]:
-        """Yield the keys of the augmentation's transforms of one kind, such as `RandFlipd`."""
-        for number, transform in enumerate(self.train["train"]["augmentation"].get("transforms", [])):
-            if transform.get("_target_") == target:
-                yield f"train#augmentation#transforms#{number}"
 
     def _find(self, key: str) -> tuple[bool, Any]:
         node: Any = self.train

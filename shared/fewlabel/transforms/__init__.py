@@ -10,12 +10,14 @@ from fewlabel.transforms.reading import SimpleITKReader
 from fewlabel.transforms.reorientation import Reorientd
 from fewlabel.transforms.resampling import Resampled
 from fewlabel.transforms.strong_view import StrongViewd
+from fewlabel.transforms.turns import RandTurnd
 
 __all__ = [
     "CheckCased",
     "LoadCased",
     "NiftiReader",
     "OneHotClassesd",
+    "RandTurnd",
     "Reorientd",
     "Resampled",
     "ScaleIntensitiesd",
