@@ -219,8 +219,10 @@ def _run(command: Command, folder: Path) -> None:
     kind = "_".join([command.bundle, *(path.stem for path in command.configs if path.stem != "evaluate")])
     kind += "" if "dataset_dir" in options else "_demo"
     inference = command.configs[0].stem == "inference"
+    trained = folder / f"{command.bundle}_train" / "models" / "model.pt"
+    if "start" in options:
+        options["start"] = str(trained)
     if inference:
-        trained = folder / f"{command.bundle}_train" / "models" / "model.pt"
         options |= {"checkpoint": str(trained), "output_dir": str(folder / kind)}
     else:
         options |= {"output_dir": str(folder / kind / "eval"), "ckpt_dir": str(folder / kind / "models")}

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from fewlabel.networks import Averaged
+from fewlabel.networks import Averaged, begin_averaged
 
 
 def network(value: float) -> nn.Sequential:
@@ -26,6 +26,20 @@ def test_it_starts_as_a_copy_of_its_student() -> None:
     assert weight(teacher) == 3.0
     nn.init.constant_(student[0].weight, 5.0)
     assert weight(teacher) == 3.0
+
+
+def test_a_student_that_gets_other_weights_before_the_first_update_is_copied_again_and_later_no_more() -> None:
+    student = network(3.0)
+    method = nn.ModuleList([student, Averaged(student, decay=0.75)])
+    nn.init.constant_(student[0].weight, 5.0)
+    student[1].running_mean.fill_(0.25)
+    begin_averaged(method)
+    assert weight(method[1]) == 5.0
+    assert method[1].network[1].running_mean.item() == 0.25
+    method[1].update()
+    nn.init.constant_(student[0].weight, 7.0)
+    begin_averaged(method)
+    assert weight(method[1]) == 5.0
 
 
 def test_it_follows_the_closed_form() -> None:

@@ -7,6 +7,7 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import torch
+from ignite.engine import Events
 from monai.engines import Trainer
 from monai.utils import ensure_tuple
 from torch import Tensor, nn
@@ -14,7 +15,7 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from fewlabel.engines.loss_weights import LossWeightSchedule, as_weights
-from fewlabel.networks import update_averaged
+from fewlabel.networks import begin_averaged, update_averaged
 
 
 class SemiSupervisedTrainer(Trainer):
@@ -24,7 +25,8 @@ class SemiSupervisedTrainer(Trainer):
     term when one is not finite. ``engine.state.output[0]`` holds ``loss`` and ``terms`` of the last step as tensors
     (in a list, as all of MONAI's trainers have it: its handlers read the loss there),
     ``engine.state.weights`` the weights that were in force. Averaged teachers
-    (:class:`fewlabel.networks.Averaged`) are updated after each step; saving, pictures and reports are handlers.
+    (:class:`fewlabel.networks.Averaged`) begin as copies of what the students are when all handlers have
+    started, and are updated after each step; saving, pictures and reports are handlers.
 
     Args:
         device: where to train.
@@ -87,6 +89,8 @@ class SemiSupervisedTrainer(Trainer):
         cuda = self.state.device.type == "cuda"
         self.use_bfloat16 = (cuda and torch.cuda.is_bf16_supported()) if amp is None else amp
         self.state.weights = {}
+        # after the handlers, one of which may load weights into a student
+        self.add_event_handler(Events.STARTED, lambda: begin_averaged(self.method))
 
     @property
     def progress(self) -> float:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fewlabel.networks.averaged import Averaged, update_averaged
+from fewlabel.networks.averaged import Averaged, begin_averaged, update_averaged
 from fewlabel.networks.cs_unet.cs_unet import CSUNet
 from fewlabel.networks.dk_uxnet.dk_uxnet import DKUXNet
 from fewlabel.networks.feature_network import FeatureNetwork, NetworkOutput, Passes, check_passes, forward_features
@@ -30,6 +30,7 @@ __all__ = [
     "VNet",
     "VNetDecoder",
     "VNetEncoder",
+    "begin_averaged",
     "build_projectors",
     "check_passes",
     "forward_features",

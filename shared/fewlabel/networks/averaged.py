@@ -15,7 +15,8 @@ class Averaged(nn.Module):
     .. math:: \theta' \leftarrow \alpha \theta' + (1 - \alpha) \theta, \quad \alpha = \min(1 - 1 / (t + 1), decay)
 
     at update t = 1, 2, ..., so that the first updates are a plain mean of the start and the students so far. It starts
-    as a copy of the student; buffers, batch normalization's statistics among them, are copied. A. Tarvainen and
+    as a copy of the student, also of one that got its weights after the teacher was made, see :func:`begin_averaged`;
+    buffers, batch normalization's statistics among them, are copied. A. Tarvainen and
     H. Valpola, "Mean teachers are better role models", NeurIPS 2017.
 
     As an attribute of a :class:`fewlabel.methods.base.Method` it is updated after each step of the trainer, saved with
@@ -67,6 +68,11 @@ class Averaged(nn.Module):
         self.network.train(self.mode == "train")
         return self
 
+    def begin(self) -> None:
+        """Become a copy of the student as it is now, unless the average has begun already."""
+        if not int(self.updates):
+            self.network.load_state_dict(self._student[0].state_dict())
+
     @torch.no_grad()
     def update(self) -> None:
         """Take one step towards the student."""
@@ -77,6 +83,16 @@ class Averaged(nn.Module):
             old.lerp_(new.to(old.dtype), 1 - alpha)
         for buffer, newest in zip(self.network.buffers(), student.buffers(), strict=True):
             buffer.copy_(newest)
+
+
+def begin_averaged(method: nn.Module) -> None:
+    """Let all averaged teachers in a module that were never updated begin as copies of their students.
+
+    For students that got other weights since the teachers were made: from a file, say.
+    """
+    for module in method.modules():
+        if isinstance(module, Averaged):
+            module.begin()
 
 
 def update_averaged(method: nn.Module) -> None:
