@@ -65,7 +65,7 @@ class Comparison:
                 f"{self.out} has neither a folder {RUNS} nor {' and '.join(file.name for file in files.values())}; "
                 "name the folder of a comparison with --out"
             )
-        runs = read_csv(files["runs"], RUN_COLUMNS, ("minutes", "peak_memory_mib"))
+        runs = read_csv(files["runs"], RUN_COLUMNS, ("minutes", "cpu_minutes", "peak_memory_mib"))
         scores = read_csv(files["scores"], SCORE_COLUMNS)
         baseline = self.baseline or choose_baseline([row["method"] for row in runs])
         title = f"Comparison, {split} cases"

@@ -44,9 +44,7 @@ def lift_picture(lines: Sequence[Line], baseline: str, split: str) -> Figure | N
         place.set_yticks(range(len(methods)), [plain(method) for method in methods])
         place.set_ylim(len(methods) - 0.5, -0.5)
         place.tick_params(axis="y", labelsize=9.5, labelcolor=INK)
-    axes[len(axes) // 2].set_xlabel(
-        plain(f"Dice over {baseline} ({split} cases, last checkpoint)"), fontsize=9, color=MUTED
-    )
+    figure.supxlabel(plain(f"Dice over {baseline} ({split} cases, last checkpoint)"), fontsize=9, color=MUTED)
     return figure
 
 

@@ -100,14 +100,14 @@ def _dataset(dataset: str, lines: Sequence[Line], baseline: str, split: str) -> 
 
 def _strict(lines: Sequence[Line], baseline: str, title: str, note: str = "") -> Section:
     header = ["labeled", "method", "seeds", "Dice, last", f"over {baseline}, last", "HD95 (mm), last", "Dice, best",
-              f"over {baseline}, best", "HD95 (mm), best", "minutes", "memory (GiB)"]  # fmt: skip
+              f"over {baseline}, best", "HD95 (mm), best", "minutes (of CPU)", "memory (GiB)"]  # fmt: skip
     rows = []
     for line in lines:
         cells = [line.labeled_cases, line.method, _seeds(line)]
         for checkpoint in ("last", "best"):
             scores = _of(line, checkpoint)
             cells += [_dice(scores), lift(scores), _number(scores.hd95, 1)]
-        rows.append([*cells, _number(line.minutes, 1), _number(line.memory_mib / 1024, 1)])
+        rows.append([*cells, _minutes(line), _number(line.memory_mib / 1024, 1)])
     return Section(title, 3, note, header, rows)
 
 
@@ -157,7 +157,7 @@ def _runs(runs: Sequence[Row]) -> list[Section]:
         *((name, _distinct(row[name] for row in runs)) for name in
           ("commit", "fewlabel", "torch", "monai", "python", "processor", "cores", "gpus", "threads", "overlays")),
     ]  # fmt: skip
-    options = [f"{row['method']}: {row['options']}" for row in runs if row["options"]]
+    options = [f"{methods}: {typed}" for typed, methods in _by_options(runs).items()]
     labeled = [f"{row['dataset']}, {row['labeled_cases']} labeled: {row['labeled']}" for row in runs
                if row["labeled"] and row["labeled_cases"] != "all"]  # fmt: skip
     rows = [[name, value] for name, value in [*about, ("options", _distinct(options)),
@@ -167,6 +167,15 @@ def _runs(runs: Sequence[Row]) -> list[Section]:
             "The runs", 2, "What each run was made with is in runs.csv, and its config in its folder.", header, rows
         )
     ]
+
+
+def _by_options(runs: Sequence[Row]) -> dict[str, str]:
+    """Return the names of the methods that were run with each set of options."""
+    methods: dict[str, dict[str, None]] = {}
+    for row in runs:
+        if row["options"]:
+            methods.setdefault(row["options"], {})[row["method"]] = None
+    return {options: ", ".join(names) for options, names in methods.items()}
 
 
 def _span(dates: Any) -> str:
@@ -183,6 +192,11 @@ _NOTHING = Scores(math.nan, math.nan, math.nan, {})
 
 def _of(line: Line, checkpoint: str, protocol: str = "strict") -> Scores:
     return line.scores.get((checkpoint, protocol), _NOTHING)
+
+
+def _minutes(line: Line) -> str:
+    of_cpu = "" if math.isnan(line.cpu_minutes) else f" ({line.cpu_minutes:.1f})"
+    return _number(line.minutes, 1) + of_cpu
 
 
 def _seeds(line: Line) -> str:

@@ -62,6 +62,7 @@ class Line:
         seeds: those of the finished runs.
         patients: how many were scored.
         minutes: mean over the finished runs.
+        cpu_minutes: of them on the CPU, all cores added up; of runs that were never stopped.
         memory_mib: the largest.
         failures: message by seed of the runs that failed.
     """
@@ -73,6 +74,7 @@ class Line:
     seeds: tuple[str, ...]
     patients: int
     minutes: float
+    cpu_minutes: float
     memory_mib: float
     failures: Mapping[str, str]
 
@@ -135,8 +137,9 @@ def _line(key: tuple[str, str, str], rows: Sequence[Row], means: _Means, baselin
         dataset, labeled, method, scores,
         seeds=tuple(row["seed"] for row in finished),
         patients=len(patients),
-        minutes=_mean([float(row["minutes"] or math.nan) for row in finished]),
-        memory_mib=max((float(row["peak_memory_mib"] or math.nan) for row in finished), default=math.nan),
+        minutes=_mean([row["minutes"] for row in finished]),
+        cpu_minutes=_mean([row["cpu_minutes"] for row in finished]),
+        memory_mib=max((row["peak_memory_mib"] for row in finished), default=math.nan),
         failures={row["seed"]: row["message"] for row in rows if row["status"] == "failed"},
     )  # fmt: skip
 
