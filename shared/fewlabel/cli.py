@@ -123,6 +123,57 @@ def plan(
     print(f"wrote {out}")
 
 
+def compare(
+    file: str | None = None,
+    out: str = "comparison",
+    bundles: str | None = None,
+    labeled_cases: str | None = None,
+    seeds: str | None = None,
+    dataset_dir: str | None = None,
+    baseline: str | None = None,
+    split: str | None = None,
+    processes: int = 1,
+    threads: int | None = None,
+    minutes: float | None = None,
+    only: str | None = None,
+    report_only: bool | str = False,
+    **options: Any,
+) -> None:
+    """Train bundles with several numbers of labels and seeds, and write one table with intervals and a picture.
+
+    fewlabel compare --bundles supervised,bcp --labeled_cases 1,3,7 --seeds 3 --dataset_dir /data/acdc --with small
+
+    Stopped at any moment, the same command goes on where it was. --with names overlays of train.json; any other option
+    sets a key of the config in all runs. All first seeds come first. Exits with 2 when nothing was run.
+
+    Args:
+        file: A JSON or YAML file that says what to compare, instead of the options.
+        out: The folder of the comparison; without bundles and file, what it holds is gone on with.
+        bundles: Names or folders of bundles, commas between them.
+        labeled_cases: Numbers of labeled cases, or all, commas between them.
+        seeds: How many seeds, or a list with commas between them.
+        dataset_dir: The folder with imagesTr, labelsTr and dataset.json.
+        baseline: The row that others are compared with; supervised or vnet when left out.
+        split: The cases that are scored: validation, or, on purpose, test.
+        processes: How many runs at a time.
+        threads: Of each run; the cores divided by processes when left out.
+        minutes: After so many minutes no run is begun.
+        only: Do the one run of this name, as acdc/bcp/labeled_3/seed_0.
+        report_only: Run nothing, and write the tables of what is finished, from the CSV files where there are no runs.
+        options: --with, and keys of the config.
+
+    """
+    from fewlabel.comparison.command import compare_as_typed
+
+    given = {"bundles": bundles, "labeled_cases": labeled_cases, "seeds": seeds, "dataset_dir": dataset_dir}
+    settings = {"baseline": baseline, "split": split, "processes": processes, "threads": threads, "minutes": minutes}
+    print(
+        compare_as_typed(
+            out, file, given, options, only=only, report_only=_truth("report_only", report_only), **settings
+        )
+    )
+
+
 def pack(
     bundle: str, out: str = "dist", weights: bool | str = True, url: str | None = None, large_file_mb: float = 25
 ) -> None:
@@ -246,6 +297,7 @@ COMMANDS: dict[str, Callable[..., object]] = {
     "copy": copy,
     "where": where,
     "check": check,
+    "compare": compare,
     "configs": configs,
     "embed": embed,
     "export": export,
