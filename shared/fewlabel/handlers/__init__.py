@@ -6,6 +6,7 @@ from fewlabel.handlers.history import JsonlLogger, read_history
 from fewlabel.handlers.model_saver import ModelSaver, is_better, load_network
 from fewlabel.handlers.processes import is_main_process
 from fewlabel.handlers.progress import Progress
+from fewlabel.handlers.strict_mean_dice import StrictMeanDice
 from fewlabel.handlers.terms import step_scalars
 from fewlabel.handlers.training_state import TrainingState
 
@@ -14,6 +15,7 @@ __all__ = [
     "JsonlLogger",
     "ModelSaver",
     "Progress",
+    "StrictMeanDice",
     "TrainingState",
     "counted_pairs",
     "is_better",
