@@ -28,7 +28,7 @@ def untrained(trained: Trained, folder: Path) -> Path:
     generator = torch.Generator().manual_seed(0)
     state = torch.load(trained.checkpoint)
     drawn = {
-        key: 0.3 * torch.randn(value.shape, generator=generator) if value.ndim > 1 else value
+        key: torch.randn(value.shape, generator=generator) / value[0].numel() ** 0.5 if value.ndim > 1 else value
         for key, value in state.items()
     }
     torch.save(drawn, folder / "model.pt")
