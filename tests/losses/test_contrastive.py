@@ -62,6 +62,19 @@ def test_a_class_of_one_pixel_repels_but_is_no_anchor() -> None:
     assert not torch.isclose(balanced_contrastive(features, labels, 0.2), apart)
 
 
+@pytest.mark.parametrize("temperature", [0.2, 1e-3])
+@pytest.mark.parametrize("ignore_index", [None, 7])
+def test_divided_by_pixels_the_mean_is_over_all_that_are_counted(temperature: float, ignore_index: int | None) -> None:
+    features, labels = unit(9, 3).requires_grad_(), torch.tensor([4, 4, 4, -1, -1, -1, 50, 7, 8])
+    kept = torch.ones(9, dtype=torch.bool) if ignore_index is None else labels != ignore_index
+    anchors, pixels = 6, int(kept.sum())
+    loss = balanced_contrastive(features, labels, temperature, ignore_index=ignore_index, divide_by="pixels")
+    expected = literal_loss(features[kept], labels[kept], temperature) * anchors / pixels
+    assert loss.item() == pytest.approx(expected, rel=1e-10)
+    plain = balanced_contrastive(features, labels, temperature, ignore_index=ignore_index) * anchors / pixels
+    torch.testing.assert_close(*(torch.autograd.grad(value, features)[0] for value in (loss, plain)))
+
+
 def test_a_single_class_gives_the_plain_contrastive_loss_minus_log_of_n_minus_one() -> None:
     n, temperature = 17, 0.3
     features = unit(n, 4)
@@ -227,8 +240,8 @@ def test_a_feature_that_is_not_a_number_is_not_hidden() -> None:
 
 def test_module_and_function_agree() -> None:
     features, labels = unit(2, 12, 3), some_labels(2, 12, classes=3)
-    module = BalancedContrastiveLoss(temperature=0.4, reduction="none", ignore_index=1)
-    assert module(features, labels).equal(balanced_contrastive(features, labels, 0.4, "none", ignore_index=1))
+    module = BalancedContrastiveLoss(temperature=0.4, reduction="none", ignore_index=1, divide_by="pixels")
+    assert module(features, labels).equal(balanced_contrastive(features, labels, 0.4, "none", 1, "pixels"))
 
 
 @pytest.mark.parametrize(
@@ -242,6 +255,7 @@ def test_module_and_function_agree() -> None:
         (torch.ones(4, 2), torch.zeros(4).long(), {"temperature": 0.0}, "temperature must be positive, got 0.0"),
         (torch.ones(4, 2), torch.zeros(4).long(), {"temperature": math.nan}, "temperature must be positive, got nan"),
         (torch.ones(4, 2), torch.zeros(4).long(), {"reduction": "max"}, "'mean', 'sum' or 'none', got 'max'"),
+        (torch.ones(4, 2), torch.zeros(4).long(), {"divide_by": "all"}, r"\('anchors', 'pixels'\), got 'all'"),
     ],
 )
 def test_unusable_arguments_are_named(

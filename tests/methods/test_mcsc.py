@@ -158,6 +158,7 @@ def test_by_default_the_scales_are_those_of_the_thesis() -> None:
         ({"patch_sizes": {1: 4}, "warmup": 1.5}, r"warmup is a share .* \[0, 1\], got 1.5"),
         ({"patch_sizes": {1: 4}, "groups_per_step": 0}, "groups_per_step must be at least 1, or None .*, got 0"),
         ({"patch_sizes": {1: 4}, "patches": "all"}, "patches must be one of .*, got 'all'"),
+        ({"patch_sizes": {1: 4}, "label_order": "rows"}, r"label_order must be one of .*, got 'rows'"),
         ({"patch_sizes": {1: 4}, "temperature": 0.0}, r"temperature must be positive, got 0\.0"),
     ],
 )

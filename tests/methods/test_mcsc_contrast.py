@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from fewlabel.losses import balanced_contrastive
 from fewlabel.methods import MCSC
 from helpers.pixel_networks import build_mcsc, contrast, make_batch
 
@@ -51,7 +52,7 @@ def oracle(method: MCSC, batch: dict[str, Any], coverage: str, keep_all: bool, m
 
 
 def group_loss(pixels: list[Tensor], classes: list[int], temperature: float = 0.1) -> Tensor:
-    """Equation 4.2 without the anchor in its own denominator; anchors without a positive are left out."""
+    """Equation 4.2 without the anchor in its own denominator; anchors without a positive add 0 to the mean of all."""
     values, everyone = [], torch.stack(pixels)
     for i, (anchor, y) in enumerate(zip(pixels, classes, strict=True)):
         similar = everyone @ anchor / temperature
@@ -59,7 +60,7 @@ def group_loss(pixels: list[Tensor], classes: list[int], temperature: float = 0.
         if others[y]:
             denominator = sum(similar[members].exp().mean() for members in others.values() if members)
             values.append(denominator.log() - similar[others[y]].mean())
-    return torch.stack(values).mean() if values else torch.zeros((), dtype=torch.float64)
+    return torch.stack(values).sum() / len(pixels) if values else torch.zeros((), dtype=torch.float64)
 
 
 @pytest.mark.parametrize(
@@ -92,6 +93,27 @@ def test_the_contrast_and_its_gradient_equal_the_literal_algorithm(
         assert (ours is None) == (theirs is None)
         if ours is not None and theirs is not None:
             torch.testing.assert_close(ours, theirs, rtol=1e-3, atol=1e-5)
+
+
+def test_a_pixel_that_is_alone_in_its_class_counts_in_the_mean_of_all_pixels() -> None:
+    method, batch = build_mcsc(patch_sizes={1: 4}, warmup=1.0), make_batch(1, 0, size=4)
+    label = batch["labeled"]["label"]
+    label[:] = 1
+    label[..., 0, 0] = 2  # in the CNN's map and in the Transformer's: a pair
+    paired = method.projectors["1"](
+        *(n.features(batch["labeled"]["image"])[1] for n in (method.cnn, method.transformer))
+    )
+    pixels = [vector for maps in paired for vector in maps[0].flatten(1).T.double()]
+    classes = [2, *[1] * 15] * 2
+    assert contrast(method, batch, 0.0).item() == pytest.approx(group_loss(pixels, classes).item(), rel=1e-5)
+
+    vectors = torch.stack(pixels)
+    classes[0] = 3
+    classes[16] = 4
+    by_pixels = balanced_contrastive(vectors, torch.tensor(classes), divide_by="pixels")
+    by_anchors = balanced_contrastive(vectors, torch.tensor(classes))
+    assert by_pixels.item() == pytest.approx(group_loss(pixels, classes).item(), rel=1e-10)
+    assert by_anchors.item() == pytest.approx(by_pixels.item() * 32 / 30, rel=1e-10)
 
 
 @pytest.mark.parametrize(("changed", "crossed"), [("cnn", "transformer"), ("transformer", "cnn")])

@@ -13,7 +13,7 @@ SAFE_EXPONENT = 40.0
 
 
 def group_losses(
-    features: Tensor, labels: Tensor, temperature: float, ignore_index: int | None
+    features: Tensor, labels: Tensor, temperature: float, ignore_index: int | None, divide_by: str = "anchors"
 ) -> tuple[Tensor, Tensor]:
     """Balanced contrastive loss of each group: a tile of the similarities gives the loss and its gradient at once.
 
@@ -24,6 +24,7 @@ def group_losses(
         labels: (g, n), integers.
         temperature: divides the similarities.
         ignore_index: label of the pixels to leave out, if any.
+        divide_by: "anchors", or "pixels" for all that are not left out.
 
     Returns:
         The losses (g,), 0 for a group without anchors, and which pixels are anchors (g, n).
@@ -34,9 +35,10 @@ def group_losses(
     classes, counts = class_ids(labels)
     kept = torch.ones_like(labels, dtype=torch.bool) if ignore_index is None else labels != ignore_index
     anchors = kept & (counts > 1)
+    divisor = (anchors if divide_by == "anchors" else kept).sum(dim=1, keepdim=True)
     with_gradient = torch.is_grad_enabled() and features.requires_grad
     losses: Tensor = _BalancedContrastive.apply(  # type: ignore[no-untyped-call]
-        features, classes, counts, kept, anchors, temperature, with_gradient
+        features, classes, counts, kept, anchors, divisor, temperature, with_gradient
     )
     return losses, anchors
 
@@ -70,7 +72,7 @@ class _Pixels(NamedTuple):
     classes: Tensor  # as floats, which compare several times faster than integers
     share: Tensor  # 1 / |A_y|: the weight of a pixel in a sum over pixels; 0 if ignored
     lift: Tensor  # |A_y| / (|A_y| - 1): what the anchor's absence adds to that weight within its own class
-    anchor: Tensor  # 1 / (number of anchors of the group), 0 elsewhere
+    anchor: Tensor  # of an anchor 1 / (what the group's sum is divided by), 0 elsewhere
     temperature: float
 
 
@@ -83,6 +85,7 @@ class _BalancedContrastive(torch.autograd.Function):
         counts: Tensor,
         kept: Tensor,
         anchors: Tensor,
+        divisor: Tensor,
         temperature: float,
         with_gradient: bool,
     ) -> Tensor:
@@ -92,7 +95,7 @@ class _BalancedContrastive(torch.autograd.Function):
             number = int(classes.max()) + 1
             share = kept / counts.to(dtype)
             lift = counts / (counts - 1).clamp(min=1).to(dtype)
-            anchor = anchors / anchors.sum(dim=1, keepdim=True).clamp(min=1).to(dtype)
+            anchor = anchors / divisor.clamp(min=1).to(dtype)
             length = torch.linalg.vector_norm(features, dim=2, dtype=dtype).max()
             bounded = bool(length.square() <= SAFE_EXPONENT * temperature)
             gradient = torch.zeros(features.shape, dtype=dtype, device=features.device) if with_gradient else None
@@ -121,7 +124,7 @@ class _BalancedContrastive(torch.autograd.Function):
             raise RuntimeError("balanced_contrastive can be differentiated only once: leave out create_graph=True")
         (gradient,) = ctx.saved_tensors
         # In full precision up to here: a gradient of float16 features is small until a loss scale has multiplied it.
-        return ((gradient * grad_losses[:, None, None]).to(ctx.features_dtype), *[None] * 6)
+        return ((gradient * grad_losses[:, None, None]).to(ctx.features_dtype), *[None] * 7)
 
 
 def _attraction(pixels: _Pixels, classes: Tensor, number: int, slope: Tensor | None) -> Tensor:

@@ -7,6 +7,8 @@ from torch import Tensor, nn
 from fewlabel.losses.balanced_groups import group_losses
 from fewlabel.losses.similarity import check_temperature
 
+DIVISORS = ("anchors", "pixels")
+
 
 def balanced_contrastive(
     features: Tensor,
@@ -14,6 +16,7 @@ def balanced_contrastive(
     temperature: float = 0.1,
     reduction: str = "mean",
     ignore_index: int | None = None,
+    divide_by: str = "anchors",
 ) -> Tensor:
     r"""Class-balanced supervised contrastive loss in which every class weighs the same, however many pixels it has.
 
@@ -39,12 +42,15 @@ def balanced_contrastive(
             group, ``(g,)`` or a scalar. A group without an anchor is worth 0; if there is no other, so is the loss,
             which keeps a graph.
         ignore_index: pixels of this label are no anchors and are in no sum.
+        divide_by: what the sum over a group's anchors is divided by: their number, or "pixels" for the number of all
+            its pixels but the ignored ones, as equation 4.2 has it. They differ where a class has a single pixel, which
+            has no other to be drawn to: with "pixels" it counts as an anchor of loss 0.
 
     Returns:
         The loss in float32, or in float64 for float64 features.
 
     Raises:
-        ValueError: for shapes, types, a temperature or a reduction other than these.
+        ValueError: for shapes, types, a temperature, a reduction or a divisor other than these.
 
     Example:
         >>> import torch
@@ -54,13 +60,15 @@ def balanced_contrastive(
 
     """
     _check(features, labels, temperature, reduction)
+    if divide_by not in DIVISORS:
+        raise ValueError(f"divide_by must be one of {DIVISORS}, got {divide_by!r}")
     # MONAI's MetaTensor slows every operation down, and its metadata say nothing about groups of pixels.
     features = features.as_subclass(Tensor)
     labels = labels.as_subclass(Tensor)
     if features.ndim == 2:
-        losses, _ = group_losses(features[None], labels[None], temperature, ignore_index)
+        losses, _ = group_losses(features[None], labels[None], temperature, ignore_index, divide_by)
         return losses[0]
-    losses, anchors = group_losses(features, labels, temperature, ignore_index)
+    losses, anchors = group_losses(features, labels, temperature, ignore_index, divide_by)
     if reduction == "none":
         return losses
     if reduction == "sum":
@@ -76,18 +84,28 @@ class BalancedContrastiveLoss(nn.Module):
         temperature: divides the similarities.
         reduction: ``"mean"``, ``"sum"`` or ``"none"``, over groups.
         ignore_index: label of the pixels to leave out.
+        divide_by: "anchors" or "pixels".
 
     """
 
-    def __init__(self, temperature: float = 0.1, reduction: str = "mean", ignore_index: int | None = None) -> None:
+    def __init__(
+        self,
+        temperature: float = 0.1,
+        reduction: str = "mean",
+        ignore_index: int | None = None,
+        divide_by: str = "anchors",
+    ) -> None:
         super().__init__()
         self.temperature = temperature
         self.reduction = reduction
         self.ignore_index = ignore_index
+        self.divide_by = divide_by
 
     def forward(self, features: Tensor, labels: Tensor) -> Tensor:
         """Loss of features ``(n, d)`` or ``(g, n, d)`` with labels ``(n,)`` or ``(g, n)``."""
-        return balanced_contrastive(features, labels, self.temperature, self.reduction, self.ignore_index)
+        return balanced_contrastive(
+            features, labels, self.temperature, self.reduction, self.ignore_index, self.divide_by
+        )
 
 
 def _check(features: Tensor, labels: Tensor, temperature: float, reduction: str) -> None:

@@ -16,6 +16,8 @@ from fewlabel.parsing import parse_arguments
 from fewlabel.sampling import nearest_pixels
 from fewlabel.sampling.patches import COVERAGES, cut_patches, deal_patches, patch_corners
 
+LABEL_ORDERS = ("pixels", "released")
+
 
 class MCSC(Method):
     r"""Cross teaching, plus a class-balanced contrast of both networks' pixels at several scales.
@@ -50,6 +52,9 @@ class MCSC(Method):
         cross_labels: sort a network's unlabeled pixels by the *other* network's classes; False for its own, the
             ablation of thesis table 4.3.
         temperature: of the contrast.
+        label_order: "pixels" gives each pixel its own class. "released" repeats the released code, which puts a group's
+            labels into another order than its features, rows before maps, so that nearly every pixel gets the class of
+            another one of its column; only for comparison with published figures.
         passes: "joint" or "separate", see :func:`fewlabel.networks.feature_network.forward_features`.
 
     Raises:
@@ -68,6 +73,7 @@ class MCSC(Method):
         skip_background: bool = True,
         cross_labels: bool = True,
         temperature: float = 0.1,
+        label_order: str = "pixels",
         passes: str = "joint",
     ) -> None:
         super().__init__()
@@ -76,6 +82,8 @@ class MCSC(Method):
         if not sizes or min(sizes.values()) < 1:
             raise ValueError(f"patch_sizes needs at least one scale, and patches of at least 1 pixel, got {sizes}")
         _check_contrast(warmup, groups_per_step, patches, temperature)
+        if label_order not in LABEL_ORDERS:
+            raise ValueError(f"label_order must be one of {LABEL_ORDERS}, got {label_order!r}")
         self.cnn = cnn
         self.transformer = transformer
         self.projectors = build_projectors(cnn, transformer, sizes)
@@ -86,6 +94,7 @@ class MCSC(Method):
         self.skip_background = skip_background
         self.cross_labels = cross_labels
         self.temperature = temperature
+        self.label_order = label_order
         self.passes = check_passes(passes)
         self._cross_teaching = CrossTeachingLoss()
 
@@ -115,7 +124,8 @@ class MCSC(Method):
         corners = patch_corners(maps_a.shape[-2], maps_a.shape[-1], patch, self.patches)
         # dealt on the CPU from the run's random state, so that every device sees the same groups
         corners = corners[deal_patches(2 * num, len(corners))].to(labels.device)
-        classes = cut_patches(labels, corners, patch).flatten(1)
+        cut = cut_patches(labels, corners, patch)[:, :, 0]  # (groups, maps, rows, columns)
+        classes = (cut if self.label_order == "pixels" else cut.transpose(1, 2)).flatten(1)
         if self.skip_background:
             keep = (classes > 0).any(dim=1)
             corners = corners[keep]
@@ -129,7 +139,8 @@ class MCSC(Method):
         projected = self.projectors[str(stride)](cut_a.flatten(0, 1), cut_b.flatten(0, 1))
         grouped = [patches.unflatten(0, (len(classes), num)) for patches in projected]
         groups = [patches.movedim(2, -1).flatten(1, 3) for patches in grouped]
-        return balanced_contrastive(torch.cat(groups, dim=1), classes, self.temperature, ignore_index=IGNORED)
+        vectors = torch.cat(groups, dim=1)
+        return balanced_contrastive(vectors, classes, self.temperature, ignore_index=IGNORED, divide_by="pixels")
 
 
 def _check_contrast(warmup: float, groups_per_step: int | None, patches: str, temperature: float) -> None:

@@ -49,7 +49,7 @@ def oracle(  # noqa: C901 - one literal reading of the section, from top to bott
     N anchors, M keys, banks of ``size`` keys of which a step replaces ``quota``.
     """
     on = {"include_background": True, "balanced": True, "certain_anchors": True, "ranked_negatives": True, "bank": True}
-    on |= {"cross": True, "low": 1, "high": 1, "h": 0.9, "N": 10**6, "M": 10**6, "size": 10**4, "quota": 10**4}
+    on |= {"cross": True, "low": 1, "high": 2, "h": 0.9, "N": 10**6, "M": 10**6, "size": 10**4, "quota": 10**4}
     on |= switches
     parts = [batch["labeled"]["image"]] + ([batch["unlabeled"]["image"]] if batch["unlabeled"] else [])
     images, truth = torch.cat(parts), batch["labeled"]["label"]
@@ -149,7 +149,7 @@ def build(
         ((1,), 0.0, {"ranked_negatives": False}),
         ((1,), 0.0, {"bank": False}),
         ((1,), 0.0, {"low": 2, "high": 2}),
-        ((1,), 0.0, {"high": 2}),
+        ((1,), 0.0, {"high": 1}),
         ((1,), 0.0, {"high": 3, "h": 0.5}),
     ],
 )
@@ -235,11 +235,11 @@ def test_the_switches_matter_in_these_tests() -> None:
         for options in (
             {}, {"cross": False}, {"include_background": False}, {"balanced": False}, {"certain_anchors": False},
             {"ranked_negatives": False}, {"threshold": 0.5}, {"certain_rank": 2, "uncertain_rank": 2},
-            {"uncertain_rank": 3}, {"uncertain_fraction": 0.95}, {"strides": (2,)},
+            {"uncertain_rank": 1}, {"uncertain_rank": 3}, {"uncertain_fraction": 0.95}, {"strides": (2,)},
         )
     }  # fmt: skip
 
-    assert len(values) == 11
+    assert len(values) == 12
 
 
 def test_without_unlabeled_images_the_contrast_is_that_of_the_labeled_ones() -> None:

@@ -160,8 +160,10 @@ def test_by_default_the_settings_are_those_of_the_thesis() -> None:
         assert (one.certain_rank, one.uncertain_rank) == (1, 7)
         assert (one.threshold, one.num_anchors, one.num_keys, one.temperature) == (0.9, 1000, 500, 0.1)
         assert (one.bank.capacity, one.bank.quota) == (60_000, 15_000)
-    assert CertaintyGuidedContrastiveLoss(4).uncertain_rank == 2
-    assert CertaintyGuidedContrastiveLoss(2).uncertain_rank == 1
+    # K - 2, but never the second class, which an uncertain pixel may well have
+    ranks = {2: 2, 3: 2, 4: 2, 5: 3, 9: 7, 14: 12}
+    assert {number: CertaintyGuidedContrastiveLoss(number).uncertain_rank for number in ranks} == ranks
+    assert CertaintyGuidedContrastiveLoss(4, certain_rank=3).uncertain_rank == 3
     assert method.projectors["1"].norm_b is None
     assert method.projectors["8"].norm_b is not None
 

@@ -74,6 +74,31 @@ def test_the_norm_leaves_each_voxel_mean_zero_and_variance_one() -> None:
     torch.testing.assert_close(y.var(dim=1, unbiased=False), torch.ones(2, 2, 3, 2), atol=1e-4, rtol=0)
 
 
+def branch_scale(block: UXBlock) -> float:
+    x = torch.randn(2, len(block.scale), 8, 8, 8)
+    with torch.no_grad():
+        return float((block(x) - x).std())
+
+
+def test_a_blocks_branch_begins_at_the_scale_of_what_it_is_added_to() -> None:
+    torch.manual_seed(0)
+    encoder = UXNetEncoder(dims=(8, 16), depths=(2, 2), layer_scale=1.0)
+    scales = [branch_scale(block) for stage in encoder.stages for block in stage]
+
+    # expand draws from U(-1, 1), reduce from U(-1/2, 1/2), for 1 and 4 inputs of a group; the norm makes their input 1
+    assert all(0.1 < scale < 1 for scale in scales)
+    for module in encoder.modules():
+        if isinstance(module, nn.Conv3d):
+            bound = 1 / math.sqrt(module.weight[0].numel())
+            assert 0.6 * bound < module.weight.abs().max() <= bound
+            assert 0 < module.bias.abs().max() <= bound
+            # what the normal of 0.02 would make of it
+            nn.init.trunc_normal_(module.weight, std=0.02)
+            nn.init.zeros_(module.bias)
+    small = [branch_scale(block) for stage in encoder.stages for block in stage]
+    assert all(before > 200 * after for before, after in zip(scales, small, strict=True))
+
+
 def test_maps_halve_from_stride_two_to_sixteen() -> None:
     encoder = UXNetEncoder(2, dims=(2, 4, 6, 8), depths=(1, 0, 2, 1))
 

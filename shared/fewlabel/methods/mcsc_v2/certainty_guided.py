@@ -37,7 +37,9 @@ class CertaintyGuidedContrastiveLoss(nn.Module):
         num_anchors: N, drawn per class.
         num_keys: M, drawn per class.
         certain_rank: r_l, see :func:`fewlabel.sampling.negatives`.
-        uncertain_rank: r_h; by default K - 2, but at least r_l: 2 for 4 classes and 7 for 9, as in the thesis.
+        uncertain_rank: r_h; by default K - 2, which is 2 for 4 classes and 7 for 9 as in the thesis, but at least 2 and
+            r_l, since an uncertain pixel may well be of the second class of its ranks. With K = 2 uncertain pixels are
+            no negatives.
         bank_size: keys that a class's bank holds; None draws the keys from the batch (without "Bank").
         bank_fraction: t_b, the share of a bank that one step may replace.
         center: "all" for eq. 5.4. "drawn" for the mean of the drawn anchors alone, which is the same while a class has
@@ -73,7 +75,8 @@ class CertaintyGuidedContrastiveLoss(nn.Module):
         temperature: float = 0.1,
     ) -> None:
         super().__init__()
-        uncertain_rank = max(certain_rank, num_classes - 2) if uncertain_rank is None else uncertain_rank
+        if uncertain_rank is None:
+            uncertain_rank = min(num_classes, max(2, num_classes - 2, certain_rank))
         if not 1 <= certain_rank <= uncertain_rank <= num_classes:
             raise ValueError(
                 f"expected 1 <= certain_rank <= uncertain_rank <= {num_classes} (the number of classes), got "
