@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import logging
 import math
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ import torch
 from fewlabel.engines import CheckpointEvaluator
 from fewlabel.handlers.case_scores import CaseScores
 from fewlabel.metrics import scores
-from fewlabel.reports import read_scores_csv
+from fewlabel.reports import read_scores_csv, summarize
 from helpers.tiny_cases import LABELS, Thresholds, case_evaluator, write_cases
 
 CHECKPOINTS = {"best": Thresholds(0.45, 0.65), "last": Thresholds(0.3, 0.9)}
@@ -111,6 +112,43 @@ def test_the_cases_shown_are_the_worst_the_median_and_the_best(tmp_path: Path) -
     assert shown("a", "b", "c", "d", "e") == {"worst": "b", "median": "a", "best": "c"}
     assert shown("c", "d") == {"worst": "d", "best": "c"}
     assert list(shown("c")) in (["worst"], ["median"], ["best"])
+
+
+def relabel(item: dict[str, str], change: Callable[[np.ndarray], np.ndarray]) -> None:
+    label = nib.load(item["label"])
+    nib.save(nib.Nifti1Image(change(np.asarray(label.dataobj)), label.affine), item["label"])
+
+
+def test_the_mean_of_the_report_is_the_metric_that_chose_the_weights(tmp_path: Path) -> None:
+    items = write_cases(tmp_path)
+    relabel(items[0], lambda label: np.where(label == 2, 1, label))  # predicted all the same
+    relabel(items[1], lambda label: np.zeros_like(label))
+    run = evaluation(tmp_path, items)
+    rows = {}
+    for name, network in CHECKPOINTS.items():
+        validator = case_evaluator(items, network)
+        validator.run()
+        rows[name] = validator.state.metrics["val_mean_dice"]
+    run.run()
+    lines = summarize(read_scores_csv(tmp_path / "results" / "scores.csv"))
+    means = {line["checkpoint"]: line["dice_mean"] for line in lines if line["protocol"] == "strict"}
+    assert means == {name: pytest.approx(value, rel=1e-12) for name, value in rows.items()}
+    assert 0 < means["best"] < 0.9
+
+
+def test_where_no_reference_holds_a_class_the_report_says_that_there_is_nothing_to_measure(tmp_path: Path) -> None:
+    items = write_cases(tmp_path)
+    for item in items:
+        relabel(item, lambda label: np.zeros_like(label))
+    validator = case_evaluator(items, CHECKPOINTS["best"])
+    validator.run()
+    assert math.isnan(validator.state.metrics["val_mean_dice"])
+    table = evaluation(tmp_path, items).run()
+    assert table.startswith("nothing to measure: no reference of these volumes holds any class but the background.")
+    assert "nothing to measure: no reference" in (tmp_path / "results" / "report.html").read_text(encoding="utf-8")
+    strict = [row for row in read_scores_csv(tmp_path / "results" / "scores.csv") if row["protocol"] == "strict"]
+    assert strict
+    assert all(math.isnan(row["dice"]) for row in strict)
 
 
 def test_no_case_is_no_table(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import pytest
@@ -24,6 +25,15 @@ def test_each_epoch_leaves_the_means_of_its_terms_and_what_was_in_force(tmp_path
     # the mean of the weighted sum over three steps, of which only one weight changes
     first, weights = records[0], [step["weights"]["agreement"] for step in recorder.steps[:3]]
     assert first["terms"]["supervised"] < first["loss"] < first["terms"]["supervised"] + max(weights) * 10
+
+
+def test_a_metric_of_nothing_is_no_number_of_the_history(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("fewlabel.metrics.StrictDice.aggregate", lambda self: math.nan)
+    training(tmp_path, epochs=1).run()
+    [record] = read_history(tmp_path / "history.jsonl")
+    assert record["validation"] == {}
+    assert record["nothing_to_measure"] == ["mean_dice"]
+    assert "NaN" not in (tmp_path / "history.jsonl").read_text()
 
 
 def test_a_resumed_training_replaces_the_epochs_it_trains_again(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import logging
 import math
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -57,7 +58,7 @@ def weight(file: Path) -> float:
         ([None, 0.2, None], 2),
         ([math.nan, 0.1, math.nan], 2),
         ([0.4, math.nan, 0.1], 1),
-        ([math.nan, math.nan, math.nan], 1),
+        ([math.nan, math.nan, math.nan], 3),
     ],
 )
 def test_model_is_the_best_on_validation_and_model_last_the_last(
@@ -75,6 +76,15 @@ def test_without_validation_the_last_weights_are_saved_under_both_names(
         train(tmp_path, [None, None])
     assert weight(tmp_path / "model.pt") == weight(tmp_path / "model_last.pt") == 2
     assert "no validation took place" in caplog.text
+
+
+def test_where_validation_measures_nothing_no_epoch_is_the_best(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.WARNING):
+        train(tmp_path, [math.nan, math.nan])
+    assert weight(tmp_path / "model.pt") == weight(tmp_path / "model_last.pt") == 2
+    assert re.search("validation had nothing to measure: .*model.pt holds the last weights", caplog.text)
 
 
 def test_the_second_student_is_of_the_same_epoch_as_the_first(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import io
 import logging
+import math
 import sys
 from pathlib import Path
 from types import SimpleNamespace
@@ -41,6 +42,21 @@ def test_the_key_metric_is_shown_after_a_validation_of_that_epoch_only(
     with caplog.at_level(logging.INFO, logger="fewlabel"):
         trainer.run()
     assert ["val_mean_dice" in line for line in lines(caplog)] == [False, False, True, False]
+
+
+def test_that_there_is_nothing_to_measure_is_said_in_place_of_a_number(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("fewlabel.metrics.StrictDice.aggregate", lambda self: math.nan)
+    validator = evaluator(torch.nn.Conv2d(1, 2, 1))
+    trainer = training(tmp_path, epochs=2, more_handlers=[Progress(validator)])
+    trainer.add_event_handler(Events.EPOCH_STARTED, lambda: validator.run(trainer.state.epoch))
+    with caplog.at_level(logging.INFO, logger="fewlabel"):
+        trainer.run()
+    assert all("val_mean_dice: nothing to measure |" in line for line in lines(caplog))
+    warnings = [record for record in caplog.records if record.name == "fewlabel.handlers.strict_mean_dice"]
+    assert len(warnings) == 2  # one of each validator, not of each epoch
+    assert "no epoch can be called the best" in warnings[0].getMessage()
 
 
 class Terminal(io.StringIO):

@@ -14,14 +14,14 @@ import torch
 from ignite.engine import Events
 from monai.data import DataLoader, Dataset
 from monai.engines import SupervisedEvaluator
-from monai.handlers import MeanDice, ValidationHandler, from_engine
+from monai.handlers import ValidationHandler
 from monai.transforms import AsDiscreted
 from monai.utils import set_determinism
 from torch import Tensor, nn
 
 from fewlabel.data import TwoStreamLoader
 from fewlabel.engines import GaussianRamp, PolynomialWarmup, SemiSupervisedTrainer
-from fewlabel.handlers import JsonlLogger, ModelSaver, TrainingState, is_better
+from fewlabel.handlers import JsonlLogger, ModelSaver, StrictMeanDice, TrainingState, is_better
 from fewlabel.methods.base import Batch, Method, labeled_part, unlabeled_images
 
 
@@ -77,9 +77,7 @@ def evaluator(network: nn.Module, cases: int = 2) -> SupervisedEvaluator:
         val_data_loader=DataLoader(Dataset(items), batch_size=1),
         network=network,
         postprocessing=AsDiscreted(keys=["pred", "label"], argmax=[True, False], to_onehot=2),
-        key_val_metric={
-            "val_mean_dice": MeanDice(include_background=False, output_transform=from_engine(["pred", "label"]))
-        },
+        key_val_metric={"val_mean_dice": StrictMeanDice()},
         metric_cmp_fn=is_better,
     )
 

@@ -10,9 +10,10 @@ import numpy as np
 import torch
 from monai.data import DataLoader, Dataset
 from monai.engines import SupervisedEvaluator
-from monai.handlers import MeanDice, from_engine
 from monai.transforms import AsDiscreted, LoadImaged
 from torch import Tensor, nn
+
+from fewlabel.handlers import StrictMeanDice
 
 LABELS = {0: "background", 1: "ring", 2: "core"}
 
@@ -61,8 +62,6 @@ def case_evaluator(items: list[dict[str, str]], network: nn.Module, **settings: 
         val_data_loader=DataLoader(dataset, batch_size=1),
         network=network,
         postprocessing=AsDiscreted(["pred", "label"], argmax=[True, False], to_onehot=3),
-        key_val_metric={
-            "val_mean_dice": MeanDice(include_background=False, output_transform=from_engine(["pred", "label"]))
-        },
+        key_val_metric={"val_mean_dice": StrictMeanDice()},
         **settings,
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 import os
 from collections.abc import Mapping, Sequence
 from datetime import date
@@ -25,10 +26,12 @@ from fewlabel.handlers.case_scores import CaseScores
 from fewlabel.handlers.history import read_history
 from fewlabel.handlers.model_saver import load_network
 from fewlabel.handlers.processes import is_main_process, wait_for_all
+from fewlabel.handlers.strict_mean_dice import UNMEASURED
 from fewlabel.reports import CaseView, case_picture, format_table, summarize, write_report, write_scores_csv
 from fewlabel.version import __version__
 
 _log = logging.getLogger(__name__)
+_NO_REFERENCE = f"{UNMEASURED}: no reference of these volumes holds any class but the background."
 
 
 class CheckpointEvaluator:
@@ -85,8 +88,12 @@ class CheckpointEvaluator:
             return ""
         rows = [row for scores in scored.values() for row in scores.rows]
         views = self._views(next(iter(scored.values())))
+        notes = []
+        if not any(scores.measurable for scores in scored.values()):
+            rows = [_unmeasured(row) for row in rows]
+            notes = [_NO_REFERENCE]
         write_scores_csv(rows, self.output_dir / "scores.csv")
-        table = format_table(summarize(rows))
+        table = "\n\n".join([*notes, format_table(summarize(rows))])
         atomic_write(self.output_dir / "summary.txt", (table + "\n").encode())
         write_report(
             self.output_dir / "report.html",
@@ -96,6 +103,7 @@ class CheckpointEvaluator:
             cases=views,
             settings={"fewlabel": __version__, "date": date.today().isoformat(), **_readable(self.settings)},
             sources={name: str(path) for name, path in self.checkpoints.items()},
+            notes=notes,
         )
         case_picture(views, self.output_dir / "cases.png")
         print(f"\n{table}\n\nreport:  {self.output_dir / 'report.html'}\npicture: {self.output_dir / 'cases.png'}")
@@ -159,6 +167,11 @@ class CheckpointEvaluator:
             spacing=[spacing[axis] for axis in (1, 0, 2)],
             labels=self.labels,
         )
+
+
+def _unmeasured(row: Mapping[str, Any]) -> dict[str, Any]:
+    """Take the overlap from a row of the strict protocol, as the metric that chooses the best weights has none."""
+    return {**row, "dice": math.nan, "jaccard": math.nan} if row["protocol"] == "strict" else dict(row)
 
 
 def _readable(settings: Mapping[str, Any]) -> dict[str, Any]:

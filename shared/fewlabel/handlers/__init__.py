@@ -7,6 +7,7 @@ from fewlabel.handlers.model_saver import ModelSaver, is_better, load_network
 from fewlabel.handlers.processes import is_main_process
 from fewlabel.handlers.progress import Progress
 from fewlabel.handlers.start_weights import StartWeights
+from fewlabel.handlers.strict_mean_dice import StrictMeanDice
 from fewlabel.handlers.terms import step_scalars
 from fewlabel.handlers.training_state import TrainingState
 
@@ -16,6 +17,7 @@ __all__ = [
     "ModelSaver",
     "Progress",
     "StartWeights",
+    "StrictMeanDice",
     "TrainingState",
     "counted_pairs",
     "is_better",

@@ -31,6 +31,7 @@ class CaseScores:
     Attributes:
         rows: see :func:`fewlabel.reports.write_scores_csv`.
         files: of each volume, the paths of ``image``, ``label`` and ``prediction``.
+        measurable: whether any reference held a class other than the background.
     """
 
     def __init__(self, checkpoint: str, labels: Mapping[int, str], prediction_dir: str | os.PathLike[str]) -> None:
@@ -39,6 +40,7 @@ class CaseScores:
         self.prediction_dir = Path(prediction_dir)
         self.rows: list[dict[str, Any]] = []
         self.files: dict[str, dict[str, Path]] = {}
+        self.measurable = False
 
     def attach(self, engine: Engine) -> None:
         """Attach to an evaluator whose output holds one-hot ``pred`` and ``label`` (K, *spatial)."""
@@ -54,6 +56,7 @@ class CaseScores:
         prediction, reference = _classes(case["pred"]), _classes(case["label"])
         source = Path(str(image.meta["filename_or_obj"]))
         volume = str(item.get("volume", (split_ending(source.name) or (source.stem, ""))[0]))
+        self.measurable |= bool(reference.any())
         affine = own_affine(image)
         # a voxel that nobody annotated is background in both; the segmentation that is kept has its class there
         scored = np.where(counted_voxels(case["label"])[0].cpu().numpy(), prediction, 0)

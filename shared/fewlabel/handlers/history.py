@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import time
 from pathlib import Path
@@ -16,6 +17,9 @@ from fewlabel.handlers.processes import is_main_process
 
 class JsonlLogger:
     """Keep ``history.jsonl``: per epoch the mean of each loss term, the weights, the validation and the time.
+
+    A metric that is nan, since there was nothing to measure, is not among those of ``validation``; its name is among
+    ``nothing_to_measure``.
 
     The file is rewritten whole each time; on a resumed run the epochs that are trained again replace what
     was noted of them. Attach it behind the handler that validates and before the one that saves the state.
@@ -66,8 +70,10 @@ class JsonlLogger:
             "learning_rates": [group["lr"] for optimizer in engine.optimizers for group in optimizer.param_groups],
         }
         if self.evaluator is not None and self.evaluator.state.epoch == engine.state.epoch:
-            metrics = self.evaluator.state.metrics
-            record["validation"] = {name.removeprefix("val_"): float(value) for name, value in metrics.items()}
+            metrics = {name.removeprefix("val_"): float(value) for name, value in self.evaluator.state.metrics.items()}
+            record["validation"] = {name: value for name, value in metrics.items() if not math.isnan(value)}
+            if unmeasured := [name for name, value in metrics.items() if math.isnan(value)]:
+                record["nothing_to_measure"] = unmeasured
         self._records = [old for old in self._records if old["epoch"] < engine.state.epoch] + [record]
         if is_main_process():
             atomic_write(self.path, "".join(json.dumps(line) + "\n" for line in self._records).encode())

@@ -16,6 +16,7 @@ from torch import nn
 
 from fewlabel.atomic import atomic_open, atomic_write
 from fewlabel.handlers.processes import is_main_process
+from fewlabel.handlers.strict_mean_dice import UNMEASURED
 from fewlabel.handlers.tensor_file import read_tensor_file
 
 _log = logging.getLogger(__name__)
@@ -35,8 +36,8 @@ class ModelSaver:
     """Save the network's weights: ``model.pt``, best on validation, and ``model_last.pt``, after the last epoch.
 
     Both hold tensors only and load into ``network_def``; the settings that inference needs are noted beside them, in
-    files that end in ``.json``. Without validation cases the last weights are saved as ``model.pt`` too. Attach it
-    behind the handler that validates.
+    files that end in ``.json``. Without validation cases, and where validation has nothing to measure, the last weights
+    are saved as ``model.pt`` too. Attach it behind the handler that validates.
 
     A second student goes into ``model_second.pt`` and ``model_second_last.pt``, always of the same epoch: where the two
     disagree is where the segmentation is to be doubted, see :func:`fewlabel.metrics.disagreement`.
@@ -71,13 +72,17 @@ class ModelSaver:
     def __call__(self, engine: Engine) -> None:
         """Save the weights if this epoch's are the best so far."""
         # the evaluator's epoch counter is set to the trainer's at each validation
-        if self.evaluator.state.best_metric_epoch == engine.state.epoch:
+        state = self.evaluator.state
+        if state.best_metric_epoch == engine.state.epoch and not math.isnan(state.best_metric):
             self._save(BEST)
 
     def _last(self, engine: Engine) -> None:
         self._save(LAST)
-        if self.evaluator.state.best_metric_epoch < 1:
-            _log.warning("no validation took place: %s holds the last weights", self.ckpt_dir / BEST)
+        state = self.evaluator.state
+        validated = state.best_metric_epoch >= 1
+        if not validated or math.isnan(state.best_metric):
+            reason = f"validation had {UNMEASURED}" if validated else "no validation took place"
+            _log.warning("%s: %s holds the last weights", reason, self.ckpt_dir / BEST)
             self._save(BEST)
 
     def _save(self, name: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import sys
 import time
 from typing import Any
@@ -11,6 +12,7 @@ from ignite.engine import Engine, Events
 from tqdm import tqdm
 
 from fewlabel.handlers.processes import is_main_process
+from fewlabel.handlers.strict_mean_dice import UNMEASURED
 from fewlabel.handlers.terms import step_scalars
 
 _log = logging.getLogger(__name__)
@@ -72,9 +74,7 @@ class Progress:
         parts = [f"epoch {state.epoch}/{state.max_epochs}", f"step {state.iteration}/{total}"]
         parts += [f"{name} {value:.3f}" for name, value in step_scalars(state.output).items()]
         if self.evaluator is not None and self.evaluator.state.epoch == state.epoch:
-            key = self.evaluator.state.key_metric_name
-            if key in self.evaluator.state.metrics:
-                parts.append(f"{key} {float(self.evaluator.state.metrics[key]):.3f}")
+            parts += _validation(self.evaluator)
         with tqdm.external_write_mode(file=sys.stderr):
             _log.info("%s | %.0f s, about %.0f s left", "  ".join(parts), spent, left)
 
@@ -84,3 +84,11 @@ class Progress:
             self._bar = None
         if error is not None:
             raise error
+
+
+def _validation(evaluator: Engine) -> list[str]:
+    key = evaluator.state.key_metric_name
+    if key not in evaluator.state.metrics:
+        return []
+    value = float(evaluator.state.metrics[key])
+    return [f"{key}: {UNMEASURED}" if math.isnan(value) else f"{key} {value:.3f}"]

@@ -36,6 +36,7 @@ def write_report(
     cases: Sequence[CaseView],
     settings: Mapping[str, object],
     sources: Mapping[str, object],
+    notes: Sequence[str] = (),
 ) -> Path:
     """Write one self-contained HTML file about a run: it requests nothing, and appears whole.
 
@@ -50,6 +51,7 @@ def write_report(
         cases: volumes to show, usually the worst, the median and the best.
         settings: what the run was, in the order to show: bundle, version, scans labeled and unlabeled, seed, date.
         sources: where the numbers come from, by name: files, commands.
+        notes: what a reader has to know before the numbers, a paragraph each.
 
     Returns:
         The path.
@@ -61,6 +63,7 @@ def write_report(
     summary = summarize(rows)
     parts = [
         f"<header><h1>{escape(title)}</h1>{definitions(settings)}</header>",
+        *(f"<p><b>{escape(note)}</b></p>" for note in notes),
         _headline(summary),
         *_scores_section(summary),
         *_spread_section(rows),
