@@ -106,7 +106,7 @@ def test_pseudo_labels_teach_with_their_largest_component_alone(monkeypatch: pyt
 def test_in_the_warm_up_of_mcsc_only_voxels_of_labeled_images_are_contrasted(monkeypatch: pytest.MonkeyPatch) -> None:
     batch = make_batch(2, 2)
     other = {**batch, "unlabeled": {"image": 1 - batch["unlabeled"]["image"]}}
-    # the networks see single pixels and blocks of two: a box on that grid keeps labeled voxels apart from unlabeled ones
+    # the networks see single pixels and blocks of two: on that grid a box keeps labeled voxels from unlabeled ones
     outside = torch.ones(2, 1, 8, 8, dtype=torch.bool)
     outside[..., 2:6, 2:6] = False
     monkeypatch.setattr("fewlabel.mixing.halves.copy_paste", lambda *_, **__: mixing.Mixture(outside))

@@ -51,8 +51,17 @@ def forward_mixed(
     """
     image, truth = labeled[0].as_subclass(Tensor), labeled[1].as_subclass(Tensor).long()
     mixed = mix_halves(mixing, image, unlabeled.as_subclass(Tensor))
-    pseudo = [predict_classes(network, unlabeled) for network in (first, second)]
-    outputs = [forward_features(network, mixed.images, None, "joint") for network in (first, second)]
+    labels_of_first, labels_of_second = predict_classes(first, unlabeled), predict_classes(second, unlabeled)
+    output_of_first = forward_features(first, mixed.images, None, "joint")
+    output_of_second = forward_features(second, mixed.images, None, "joint")
     if largest_component:
-        pseudo = [largest_components(one, outputs[0].logits.shape[1]) for one in pseudo]
-    return MixedPass(*outputs, mixed, *(mixed.labels(truth, one) for one in pseudo))
+        classes = output_of_first.logits.shape[1]
+        labels_of_first = largest_components(labels_of_first, classes)
+        labels_of_second = largest_components(labels_of_second, classes)
+    return MixedPass(
+        output_of_first,
+        output_of_second,
+        mixed,
+        mixed.labels(truth, labels_of_first),
+        mixed.labels(truth, labels_of_second),
+    )
