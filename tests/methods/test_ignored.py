@@ -12,13 +12,16 @@ from fewlabel.conventions.labels import IGNORED
 from fewlabel.methods import (
     BidirectionalCopyPaste,
     CertaintyGuidedContrastiveLoss,
+    CrossPseudoSupervision,
     CrossTeaching,
     DynamicLabeling,
+    MeanTeacher,
     Method,
     MutualConsistency,
     QueryConsistency,
     ReCoLoss,
     Supervised,
+    UncertaintyAwareMeanTeacher,
 )
 from helpers.pixel_networks import PixelNetwork, build_mcsc, build_mcsc_v2
 
@@ -71,6 +74,10 @@ METHODS: dict[str, tuple[int, Callable[[], Method]]] = {
     "mcsc_v2 with drawn centers": (2, partial(guided, center="drawn")),
     "reco": (2, partial(build_mcsc_v2_with, ReCoLoss)),
     "bcp": (2, lambda: BidirectionalCopyPaste(Pixelwise(2))),
+    "cts, mixed": (2, lambda: CrossTeaching(PixelNetwork(3, 3), PixelNetwork(4, 3), mixing="cut_mix")),
+    "mean_teacher": (2, lambda: MeanTeacher(Pixelwise(2))),
+    "uamt": (2, lambda: UncertaintyAwareMeanTeacher(Pixelwise(2))),
+    "cps": (2, lambda: CrossPseudoSupervision(Pixelwise(2), Pixelwise(2), teach_labeled=True)),
     "mc_net": (3, lambda: MutualConsistency(Decoders(3))),
     "vclipseg": (3, lambda: DynamicLabeling(WithText(3))),
     "vclipseg, labeled images taught": (3, lambda: DynamicLabeling(WithText(3), teach_labeled=True)),

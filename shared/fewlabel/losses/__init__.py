@@ -1,6 +1,7 @@
 """Losses: pure functions of tensors, each with a thin module."""
 
 from fewlabel.losses.anchored import AnchoredContrastiveLoss, anchored_contrastive
+from fewlabel.losses.consistency import consistency_distance
 from fewlabel.losses.contrastive import BalancedContrastiveLoss, balanced_contrastive
 from fewlabel.losses.cross_teaching import CrossTeachingLoss
 from fewlabel.losses.ignored import CountedLoss, without_ignored
@@ -12,7 +13,7 @@ from fewlabel.losses.ohem import OhemCrossEntropyLoss, ohem_cross_entropy
 from fewlabel.losses.region import RegionContrastLoss, region_contrast
 from fewlabel.losses.segmentation import foreground_dice_loss, hard_labels, pseudo_label_loss, supervised_loss
 from fewlabel.losses.vision_text import VisionTextConsistencyLoss, vision_text_consistency
-from fewlabel.losses.weighted import weighted_cross_entropy, weighted_dice
+from fewlabel.losses.weighted import region_loss, weighted_cross_entropy, weighted_dice
 
 __all__ = [
     "AnchoredContrastiveLoss",
@@ -27,6 +28,7 @@ __all__ = [
     "VisionTextConsistencyLoss",
     "anchored_contrastive",
     "balanced_contrastive",
+    "consistency_distance",
     "foreground_dice_loss",
     "hard_labels",
     "local_contrastive",
@@ -36,6 +38,7 @@ __all__ = [
     "ohem_cross_entropy",
     "pseudo_label_loss",
     "region_contrast",
+    "region_loss",
     "sharpen",
     "supervised_loss",
     "vision_text_consistency",

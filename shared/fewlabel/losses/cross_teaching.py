@@ -5,6 +5,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from fewlabel.losses.segmentation import hard_labels, pseudo_label_loss, supervised_loss
+from fewlabel.losses.weighted import region_loss, weighted_dice
 
 
 class CrossTeachingLoss(nn.Module):
@@ -41,4 +42,26 @@ class CrossTeachingLoss(nn.Module):
             **terms,
             "cross_cnn": self._cross(cnn[count:], hard_labels(transformer[count:])),
             "cross_transformer": self._cross(transformer[count:], hard_labels(cnn[count:])),
+        }
+
+    def mixed(
+        self, cnn: Tensor, transformer: Tensor, labels: tuple[Tensor, Tensor], labeled: Tensor
+    ) -> dict[str, Tensor]:
+        """Return the terms for mixed images: each voxel is supervised, or taught by the other network's classes.
+
+        Of whole labeled and unlabeled images they are those of :meth:`forward`.
+
+        Args:
+            cnn: the CNN's logits (N, K, *spatial).
+            transformer: the Transformer's logits, of the same shape.
+            labels: what the CNN and what the Transformer is to learn (N, 1, *spatial): ground truth where a voxel comes
+                from a labeled image, elsewhere the other network's classes.
+            labeled: (N, 1, *spatial) bool, where a voxel comes from a labeled image.
+        """
+        inside = labeled.float()
+        return {
+            "supervised_cnn": region_loss(cnn, labels[0], inside),
+            "supervised_transformer": region_loss(transformer, labels[1], inside),
+            "cross_cnn": weighted_dice(cnn, labels[0], 1 - inside),
+            "cross_transformer": weighted_dice(transformer, labels[1], 1 - inside),
         }

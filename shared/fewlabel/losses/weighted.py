@@ -74,6 +74,23 @@ def weighted_dice(
     return 1 - dice.mean()
 
 
+def region_loss(logits: Tensor, labels: Tensor, weights: Tensor) -> Tensor:
+    """Half cross-entropy, half Dice, each over a region alone: Bai et al., CVPR 2023, eq. 7-8, for one region.
+
+    Args:
+        logits: (B, K, *spatial).
+        labels: class indices (B, 1, *spatial); :data:`fewlabel.conventions.labels.IGNORED` does not count.
+        weights: (B, 1, *spatial), 1 in the region and 0 elsewhere.
+
+    Returns:
+        A scalar; 0 with a graph for an empty region.
+    """
+    labels, counted = counted_weights(labels, weights)
+    weights = weights if counted is None else counted
+    inside = weights.mean().clamp(min=1 / weights[0].numel())
+    return 0.5 * weighted_cross_entropy(logits, labels, weights) / inside + 0.5 * weighted_dice(logits, labels, weights)
+
+
 def counted_weights(labels: Tensor, weights: Tensor | None = None) -> tuple[Tensor, Tensor | None]:
     """Weigh voxels that nobody annotated 0, and give them some class.
 

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import torch
-from monai.transforms import KeepLargestConnectedComponent
 from torch import Tensor, nn
 
-from fewlabel.losses import hard_labels, weighted_cross_entropy, weighted_dice
-from fewlabel.losses.weighted import counted_weights
+from fewlabel.losses import hard_labels, region_loss
 from fewlabel.methods.base import Batch, Method, labeled_part, unlabeled_images
 from fewlabel.mixing import Mixture, copy_paste
 from fewlabel.networks import Averaged
 from fewlabel.parsing import parse_arguments
+from fewlabel.sampling import largest_components
 
 MIXED = ("all", "published")
 
@@ -93,7 +92,7 @@ class BidirectionalCopyPaste(Method):
         labels, _ = mixture.labels(label[:count], partner_label[:count])
         outside, inside = mixture.weights(1.0, 0.0)
         logits = self.network(images).float()
-        supervised = _region_loss(logits, labels, outside) + _region_loss(logits, labels, inside)
+        supervised = region_loss(logits, labels, outside) + region_loss(logits, labels, inside)
         return {"supervised": supervised, "pseudo": logits.new_zeros(())}
 
     def _from_both(self, image: Tensor, label: Tensor, unlabeled: Tensor, pseudo: Tensor) -> dict[str, Tensor]:
@@ -117,8 +116,8 @@ class BidirectionalCopyPaste(Method):
         logits = self.network(images).float().split([len(labels_1), len(labels_2)])
         directions = [(logits[0], labels_1, true_1), (logits[1], labels_2, true_2)]
         directions = [direction for direction in directions if len(direction[0])]
-        supervised = [_region_loss(logit, labels, true) for logit, labels, true in directions]
-        pseudo_terms = [_region_loss(logit, labels, 1 - true) for logit, labels, true in directions]
+        supervised = [region_loss(logit, labels, true) for logit, labels, true in directions]
+        pseudo_terms = [region_loss(logit, labels, 1 - true) for logit, labels, true in directions]
         return {"supervised": torch.stack(supervised).sum(), "pseudo": torch.stack(pseudo_terms).sum()}
 
     def _mixture(self, count: int, image: Tensor) -> Mixture:
@@ -128,15 +127,4 @@ class BidirectionalCopyPaste(Method):
     def _pseudo_labels(self, unlabeled: Tensor) -> Tensor:
         logits = self.teacher(unlabeled)
         labels = hard_labels(logits).as_subclass(Tensor)
-        if not self.largest_component:
-            return labels
-        clean = KeepLargestConnectedComponent(applied_labels=range(1, logits.shape[1]), is_onehot=False)
-        return torch.stack([clean(one).as_subclass(Tensor) for one in labels]).to(labels.dtype)
-
-
-def _region_loss(logits: Tensor, labels: Tensor, weights: Tensor) -> Tensor:
-    """Half cross-entropy, half Dice, over the voxels of a region with weights 1, elsewhere 0."""
-    labels, counted = counted_weights(labels, weights)
-    weights = weights if counted is None else counted
-    inside = weights.mean().clamp(min=1 / weights[0].numel())
-    return 0.5 * weighted_cross_entropy(logits, labels, weights) / inside + 0.5 * weighted_dice(logits, labels, weights)
+        return largest_components(labels, logits.shape[1]) if self.largest_component else labels

@@ -6,7 +6,9 @@ from torch import Tensor
 
 from fewlabel.losses import CrossTeachingLoss
 from fewlabel.methods.base import Batch, Method, labeled_part, unlabeled_images
-from fewlabel.networks import FeatureNetwork, check_passes, forward_features
+from fewlabel.mixing import check_mixing
+from fewlabel.networks import FeatureNetwork, check_passes, forward_features, forward_mixed
+from fewlabel.parsing import parse_arguments
 
 
 class CrossTeaching(Method):
@@ -24,19 +26,40 @@ class CrossTeaching(Method):
         cnn: network with ``features`` and ``head``; the one that is used for inference.
         transformer: the second network, with the same.
         passes: "joint" or "separate", see :func:`fewlabel.networks.feature_network.forward_features`.
+        mixing: "none"; "copy_paste" pastes labeled and unlabeled images into each other, "cut_mix" unlabeled ones among
+            themselves, see :func:`fewlabel.mixing.mix_halves`. Each network labels the images before they are mixed.
+        largest_component: with mixing, keep of each class of these labels the largest connected component alone.
+
+    Raises:
+        ValueError: an argument is unknown.
     """
 
-    def __init__(self, cnn: FeatureNetwork, transformer: FeatureNetwork, passes: str = "joint") -> None:
+    @parse_arguments
+    def __init__(
+        self,
+        cnn: FeatureNetwork,
+        transformer: FeatureNetwork,
+        passes: str = "joint",
+        mixing: str = "none",
+        largest_component: bool = True,
+    ) -> None:
         super().__init__()
         self.cnn = cnn
         self.transformer = transformer
         self.passes = check_passes(passes)
+        self.mixing = check_mixing(mixing, passes)
+        self.largest_component = largest_component
         self._cross_teaching = CrossTeachingLoss()
 
     def forward(self, batch: Batch, progress: float = 0.0) -> dict[str, Tensor]:
         """Return the loss terms, see :meth:`Method.forward`."""
         labeled = labeled_part(batch)
         unlabeled = unlabeled_images(batch)
+        if unlabeled is not None and self.mixing != "none":
+            halves = (labeled["image"], labeled["label"])
+            found = forward_mixed(self.cnn, self.transformer, halves, unlabeled, self.mixing, self.largest_component)
+            labels = (found.labels_of_second, found.labels_of_first)  # crossed
+            return self._cross_teaching.mixed(found.first.logits, found.second.logits, labels, found.mixed.labeled)
         cnn = forward_features(self.cnn, labeled["image"], unlabeled, self.passes)
         transformer = forward_features(self.transformer, labeled["image"], unlabeled, self.passes)
         terms: dict[str, Tensor] = self._cross_teaching(cnn.logits, transformer.logits, labeled["label"])

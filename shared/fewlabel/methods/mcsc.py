@@ -11,7 +11,15 @@ from fewlabel.conventions.labels import IGNORED
 from fewlabel.losses import CrossTeachingLoss, balanced_contrastive, hard_labels
 from fewlabel.losses.similarity import check_temperature
 from fewlabel.methods.base import Batch, Method, labeled_part, unlabeled_images
-from fewlabel.networks import FeatureNetwork, NetworkOutput, build_projectors, check_passes, forward_features
+from fewlabel.mixing import check_mixing
+from fewlabel.networks import (
+    FeatureNetwork,
+    NetworkOutput,
+    build_projectors,
+    check_passes,
+    forward_features,
+    forward_mixed,
+)
 from fewlabel.parsing import parse_arguments
 from fewlabel.sampling import nearest_pixels
 from fewlabel.sampling.patches import COVERAGES, cut_patches, deal_patches, patch_corners
@@ -56,6 +64,10 @@ class MCSC(Method):
             labels into another order than its features, rows before maps, so that nearly every pixel gets the class of
             another one of its column; only for comparison with published figures.
         passes: "joint" or "separate", see :func:`fewlabel.networks.feature_network.forward_features`.
+        mixing: "none"; "copy_paste" pastes labeled and unlabeled images into each other, "cut_mix" unlabeled ones among
+            themselves, see :func:`fewlabel.mixing.mix_halves`. Each network labels the images before they are mixed;
+            teaching and contrast see the mixed images.
+        largest_component: with mixing, keep of each class of these labels the largest connected component alone.
 
     Raises:
         ValueError: an argument is out of range, or a stride is not one that both networks have.
@@ -75,6 +87,8 @@ class MCSC(Method):
         temperature: float = 0.1,
         label_order: str = "pixels",
         passes: str = "joint",
+        mixing: str = "none",
+        largest_component: bool = True,
     ) -> None:
         super().__init__()
         # JSON has no integer keys
@@ -96,6 +110,8 @@ class MCSC(Method):
         self.temperature = temperature
         self.label_order = label_order
         self.passes = check_passes(passes)
+        self.mixing = check_mixing(mixing, passes)
+        self.largest_component = largest_component
         self._cross_teaching = CrossTeachingLoss()
 
     def forward(self, batch: Batch, progress: float = 0.0) -> dict[str, Tensor]:
@@ -103,6 +119,8 @@ class MCSC(Method):
         labeled = labeled_part(batch)
         unlabeled = unlabeled_images(batch)
         label: Tensor = labeled["label"]
+        if unlabeled is not None and self.mixing != "none":
+            return self._mixed((labeled["image"], label), unlabeled, progress)
         cnn = forward_features(self.cnn, labeled["image"], unlabeled, self.passes)
         transformer = forward_features(self.transformer, labeled["image"], unlabeled, self.passes)
         used = len(label) if progress < self.warmup else len(cnn.logits)
@@ -112,6 +130,16 @@ class MCSC(Method):
         labels = torch.cat([part[:used] for part in parts])
         contrast = [self._contrast(stride, cnn, transformer, labels) for stride in self.patch_sizes]
         terms: dict[str, Tensor] = self._cross_teaching(cnn.logits, transformer.logits, label)
+        return {**terms, "contrastive": torch.stack(contrast).sum()}
+
+    def _mixed(self, labeled: tuple[Tensor, Tensor], unlabeled: Tensor, progress: float) -> dict[str, Tensor]:
+        found = forward_mixed(self.cnn, self.transformer, labeled, unlabeled, self.mixing, self.largest_component)
+        crossed = (found.labels_of_second, found.labels_of_first)
+        labels = torch.cat(crossed if self.cross_labels else crossed[::-1])
+        if progress < self.warmup:
+            labels = labels.masked_fill(~found.mixed.labeled.repeat(2, *[1] * (labels.ndim - 1)), IGNORED)
+        contrast = [self._contrast(stride, found.first, found.second, labels) for stride in self.patch_sizes]
+        terms = self._cross_teaching.mixed(found.first.logits, found.second.logits, crossed, found.mixed.labeled)
         return {**terms, "contrastive": torch.stack(contrast).sum()}
 
     def _contrast(self, stride: int, cnn: NetworkOutput, transformer: NetworkOutput, labels: Tensor) -> Tensor:

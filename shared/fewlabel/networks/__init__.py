@@ -5,12 +5,23 @@ from __future__ import annotations
 from fewlabel.networks.averaged import Averaged, begin_averaged, update_averaged
 from fewlabel.networks.cs_unet.cs_unet import CSUNet
 from fewlabel.networks.dk_uxnet.dk_uxnet import DKUXNet
-from fewlabel.networks.feature_network import FeatureNetwork, NetworkOutput, Passes, check_passes, forward_features
+from fewlabel.networks.feature_network import (
+    EncoderDecoder,
+    FeatureNetwork,
+    NetworkOutput,
+    Passes,
+    check_passes,
+    forward_features,
+    forward_logits,
+    predict_classes,
+)
 from fewlabel.networks.mc_net import MCNet
+from fewlabel.networks.mixed_pass import MixedPass, forward_mixed
 from fewlabel.networks.projectors import ContrastProjector, build_projectors
 from fewlabel.networks.swin.pretrained import PretrainedReport, load_pretrained_swin
 from fewlabel.networks.swin.swin_unet import SwinUnet
 from fewlabel.networks.unet import UNet
+from fewlabel.networks.unet_decoders import DecodersUNet
 from fewlabel.networks.vclipseg.vclipseg import VCLIPSeg
 from fewlabel.networks.vnet import VNet, VNetDecoder, VNetEncoder
 
@@ -19,8 +30,11 @@ __all__ = [
     "CSUNet",
     "ContrastProjector",
     "DKUXNet",
+    "DecodersUNet",
+    "EncoderDecoder",
     "FeatureNetwork",
     "MCNet",
+    "MixedPass",
     "NetworkOutput",
     "Passes",
     "PretrainedReport",
@@ -34,6 +48,9 @@ __all__ = [
     "build_projectors",
     "check_passes",
     "forward_features",
+    "forward_logits",
+    "forward_mixed",
     "load_pretrained_swin",
+    "predict_classes",
     "update_averaged",
 ]

@@ -27,6 +27,19 @@ class FeatureNetwork(Protocol):
         """Return feature maps (B, C_stride, H / stride, W / stride) by stride."""
 
 
+class EncoderDecoder(Protocol):
+    """A network with ``decode(encode(x)) == forward(x)``, so that what is between can be perturbed."""
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """Map images (B, C, *spatial) to logits (B, K, *spatial)."""
+
+    def encode(self, x: Tensor) -> list[Tensor]:
+        """Return the encoder's maps, finest first."""
+
+    def decode(self, maps: list[Tensor]) -> Tensor:
+        """Map the encoder's maps to logits."""
+
+
 @dataclass(frozen=True)
 class NetworkOutput:
     """One network's output for a batch: features by stride and logits, labeled images first."""
@@ -68,6 +81,26 @@ def forward_features(
         second = network.features(unlabeled)
         features = {stride: torch.cat([first[stride], second[stride]]) for stride in first}
     return NetworkOutput(features, network.head(features[1]).float(), len(labeled))
+
+
+def forward_logits(network: Callable[[Tensor], Tensor], labeled: Tensor, unlabeled: Tensor | None) -> NetworkOutput:
+    """Run any network over a batch, labeled and unlabeled images together, for its logits alone.
+
+    Args:
+        network: maps images (B, C, *spatial) to logits (B, K, *spatial).
+        labeled: labeled images (B, C, *spatial).
+        unlabeled: unlabeled images (U, C, *spatial) or None.
+    """
+    images = labeled if unlabeled is None else torch.cat([labeled, unlabeled])
+    # plain tensors: MONAI's geometry tracking costs time in every operation
+    return NetworkOutput({}, network(images.as_subclass(Tensor)).float(), len(labeled))
+
+
+@torch.no_grad()
+def predict_classes(network: FeatureNetwork, images: Tensor) -> Tensor:
+    """Return a network's most probable classes (B, 1, *spatial) of images (B, C, *spatial), without a gradient."""
+    logits = network.head(network.features(images.as_subclass(Tensor))[1])
+    return logits.argmax(dim=1, keepdim=True)
 
 
 def check_passes(passes: str) -> Passes:

@@ -119,7 +119,7 @@ class UNet(nn.Module):
         xavier_head: bool = False,
     ) -> None:
         super().__init__()
-        _check_arguments(channels, dropout, norm, upsample)
+        check_arguments(channels, dropout, norm, upsample)
         widths = [in_channels, *channels]
         self.in_channels = in_channels
         self.encoder = nn.ModuleList(
@@ -147,17 +147,31 @@ class UNet(nn.Module):
             ValueError: if the shape does not fit.
 
         """
+        return self._decoded(self.encode(x))
+
+    def encode(self, x: Tensor) -> list[Tensor]:
+        """Return the encoder's maps (B, channels[l], H / 2^l, W / 2^l), finest first, on images as for ``features``."""
         if not torch.jit.is_scripting():  # type: ignore[attr-defined]
             self._check_input(x)
-        skips: list[Tensor] = []
+        maps: list[Tensor] = []
         for level, block in enumerate(self.encoder):
             x = block(x if level == 0 else self.pool(x))
-            skips.append(x)
+            maps.append(x)
+        return maps
+
+    def decode(self, maps: list[Tensor]) -> Tensor:
+        """Map the encoder's maps, finest first, to logits (B, num_classes, H, W)."""
+        logits: Tensor = self.head(self._decoded(maps)[1])
+        return logits
+
+    def _decoded(self, maps: list[Tensor]) -> dict[int, Tensor]:
         taps: dict[int, Tensor] = {}
-        x = skips.pop()
+        x = maps[-1]
+        level = len(maps) - 1
         stride = self.stride
         for up in self.decoder:
-            x = up(x, skips.pop())
+            level = level - 1
+            x = up(x, maps[level])
             stride = stride // 2  # as TorchScript has it: no //=, no zip(strict=True)
             taps[stride] = x
         return taps
@@ -178,7 +192,12 @@ class UNet(nn.Module):
             )
 
 
-def _check_arguments(channels: Sequence[int], dropout: Sequence[float], norm: str, upsample: str) -> None:
+def check_arguments(channels: Sequence[int], dropout: Sequence[float], norm: str, upsample: str) -> None:
+    """Refuse what makes no U-Net.
+
+    Raises:
+        ValueError: see :class:`UNet`.
+    """
     if len(channels) < 2 or len(channels) != len(dropout):
         raise ValueError(
             f"channels and dropout need one entry per level, at least two levels; got {len(channels)} channels "

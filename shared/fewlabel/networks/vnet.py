@@ -191,6 +191,16 @@ class VNet(nn.Module):
         """
         return self.decoder.features(self.encoder(x))
 
+    def encode(self, x: Tensor) -> list[Tensor]:
+        """Return the encoder's maps, see :class:`VNetEncoder`."""
+        maps: list[Tensor] = self.encoder(x)
+        return maps
+
+    def decode(self, maps: list[Tensor]) -> Tensor:
+        """Map the encoder's maps to logits (B, num_classes, H, W, D)."""
+        logits: Tensor = self.decoder(maps)
+        return logits
+
     def forward(self, x: Tensor) -> Tensor:
         """(B, in_channels, H, W, D) -> logits (B, num_classes, H, W, D); sides must be multiples of 16."""
         logits: Tensor = self.decoder(self.encoder(x))

@@ -3,6 +3,7 @@
 from fewlabel.sampling.banks import find_banks
 from fewlabel.sampling.certainty import certain_mask, entropy
 from fewlabel.sampling.class_bank import ClassBank
+from fewlabel.sampling.components import largest_components
 from fewlabel.sampling.map_bank import MapBank
 from fewlabel.sampling.nearest import nearest_pixels
 from fewlabel.sampling.random_choice import sample_indices, sample_mask
@@ -16,6 +17,7 @@ __all__ = [
     "class_ranks",
     "entropy",
     "find_banks",
+    "largest_components",
     "nearest_pixels",
     "negatives",
     "sample_indices",

@@ -3,6 +3,7 @@
 from fewlabel.transforms.augmentation import SliceAugmentationd
 from fewlabel.transforms.case_checks import CheckCased
 from fewlabel.transforms.intensity import ScaleIntensitiesd
+from fewlabel.transforms.limited_noise import limited_noise
 from fewlabel.transforms.loading import LoadCased
 from fewlabel.transforms.nifti import NiftiReader
 from fewlabel.transforms.one_hot import OneHotClassesd
@@ -24,4 +25,5 @@ __all__ = [
     "SimpleITKReader",
     "SliceAugmentationd",
     "StrongViewd",
+    "limited_noise",
 ]

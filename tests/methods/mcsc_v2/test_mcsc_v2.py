@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from fewlabel.methods import CertaintyGuidedContrastiveLoss, CrossTeaching, GLCLLoss, MCSCv2, ReCoLoss
+from fewlabel.methods.mcsc_v2 import certainty_contrast
 from fewlabel.methods.mcsc_v2 import mcsc_v2 as module
 from helpers.pixel_networks import build_mcsc_v2, contrast, make_batch, small_swin, small_unet
 
@@ -61,12 +62,12 @@ def test_the_contrast_teaches_both_students_and_the_projectors_and_no_head(cente
 def test_no_more_pixels_are_projected_than_are_drawn(monkeypatch: pytest.MonkeyPatch) -> None:
     made: list[Any] = []
 
-    class Counted(module.Pixels):
+    class Counted(certainty_contrast.Pixels):
         def __init__(self, *arguments: Any) -> None:
             super().__init__(*arguments)
             made.append(self)
 
-    monkeypatch.setattr(module, "Pixels", Counted)
+    monkeypatch.setattr(certainty_contrast, "Pixels", Counted)
     drawn = partial(SMALL, center="drawn")
     contrast(build(strides=(1,), contrastive_loss=drawn), make_batch(4, 4, 16))
     contrast(build(strides=(1,), contrastive_loss=SMALL), make_batch(4, 4, 16))

@@ -4,20 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-import torch
 from torch import Tensor, nn
 
 from fewlabel.losses import CrossTeachingLoss
 from fewlabel.methods.base import Batch, Method, labeled_part, unlabeled_images
+from fewlabel.methods.mcsc_v2.certainty_contrast import check_contrast, contrast_scales
 from fewlabel.methods.mcsc_v2.certainty_guided import CertaintyGuidedContrastiveLoss
-from fewlabel.methods.mcsc_v2.pixels import Guidance, Pixels, build_guidance
+from fewlabel.methods.mcsc_v2.pixels import build_guidance, build_mixed_guidance
+from fewlabel.mixing import check_mixing
 from fewlabel.networks import (
-    ContrastProjector,
     FeatureNetwork,
     NetworkOutput,
     build_projectors,
     check_passes,
     forward_features,
+    forward_mixed,
 )
 from fewlabel.parsing import parse_arguments
 
@@ -49,6 +50,10 @@ class MCSCv2(Method):
         uncertain_fraction: :math:`\beta_0`, the share of the unlabeled pixels that are uncertain at the beginning.
         cross_labels: False guides a network's pixels by its own probabilities and classes, without "CroLab".
         passes: "joint" or "separate", see :func:`fewlabel.networks.feature_network.forward_features`.
+        mixing: "none"; "copy_paste" pastes labeled and unlabeled images into each other, "cut_mix" unlabeled ones among
+            themselves, see :func:`fewlabel.mixing.mix_halves`. Each network labels the images before they are mixed;
+            teaching and contrast see the mixed images.
+        largest_component: with mixing, keep of each class of these labels the largest connected component alone.
 
     Raises:
         ValueError: an argument is out of range, or a stride is not one that both networks have.
@@ -65,14 +70,11 @@ class MCSCv2(Method):
         uncertain_fraction: float = 0.2,
         cross_labels: bool = True,
         passes: str = "joint",
+        mixing: str = "none",
+        largest_component: bool = True,
     ) -> None:
         super().__init__()
-        if not strides or len(set(strides)) != len(strides):
-            raise ValueError(f"strides needs at least one scale, and none twice, got {list(strides)}")
-        if num_classes < 2:
-            raise ValueError(f"num_classes counts the background too and must be at least 2, got {num_classes}")
-        if not 0 <= uncertain_fraction <= 1:
-            raise ValueError(f"uncertain_fraction must be in [0, 1], got {uncertain_fraction}")
+        check_contrast(strides, num_classes, uncertain_fraction)
         self.cnn = cnn
         self.transformer = transformer
         self.projectors = build_projectors(cnn, transformer, strides)
@@ -83,6 +85,8 @@ class MCSCv2(Method):
         self.uncertain_fraction = uncertain_fraction
         self.cross_labels = cross_labels
         self.passes = check_passes(passes)
+        self.mixing = check_mixing(mixing, passes)
+        self.largest_component = largest_component
         self._cross_teaching = CrossTeachingLoss()
 
     def forward(self, batch: Batch, progress: float = 0.0) -> dict[str, Tensor]:
@@ -90,22 +94,28 @@ class MCSCv2(Method):
         labeled = labeled_part(batch)
         unlabeled = unlabeled_images(batch)
         label: Tensor = labeled["label"]
+        if unlabeled is not None and self.mixing != "none":
+            return self._mixed((labeled["image"], label), unlabeled, progress)
         cnn = forward_features(self.cnn, labeled["image"], unlabeled, self.passes)
         transformer = forward_features(self.transformer, labeled["image"], unlabeled, self.passes)
-        if cnn.logits.shape[1] != self.num_classes:
-            raise ValueError(
-                f"num_classes is {self.num_classes}, but the networks have {cnn.logits.shape[1]} channels of logits"
-            )
+        self._check(cnn)
         fraction = self.uncertain_fraction * (1 - progress)
         guide = build_guidance(cnn, transformer, label, fraction, self.cross_labels)
-        contrast = [self._contrast(stride, cnn, transformer, guide) for stride in self.projectors]
+        contrast = contrast_scales(cnn, transformer, guide, self.projectors, self.contrastive_losses)
         terms: dict[str, Tensor] = self._cross_teaching(cnn.logits, transformer.logits, label)
-        return {**terms, "contrastive": torch.stack(contrast).sum()}
+        return {**terms, "contrastive": contrast}
 
-    def _contrast(self, stride: str, cnn: NetworkOutput, transformer: NetworkOutput, guide: Guidance) -> Tensor:
-        step = int(stride)
-        projector = self.projectors[stride]
-        assert isinstance(projector, ContrastProjector)
-        pixels = Pixels(cnn.features[step], transformer.features[step], projector, guide.at(step))
-        loss: Tensor = self.contrastive_losses[stride](pixels)
-        return loss
+    def _mixed(self, labeled: tuple[Tensor, Tensor], unlabeled: Tensor, progress: float) -> dict[str, Tensor]:
+        found = forward_mixed(self.cnn, self.transformer, labeled, unlabeled, self.mixing, self.largest_component)
+        self._check(found.first)
+        guide = build_mixed_guidance(found, self.uncertain_fraction * (1 - progress), self.cross_labels)
+        contrast = contrast_scales(found.first, found.second, guide, self.projectors, self.contrastive_losses)
+        crossed = (found.labels_of_second, found.labels_of_first)
+        terms = self._cross_teaching.mixed(found.first.logits, found.second.logits, crossed, found.mixed.labeled)
+        return {**terms, "contrastive": contrast}
+
+    def _check(self, output: NetworkOutput) -> None:
+        if output.logits.shape[1] != self.num_classes:
+            raise ValueError(
+                f"num_classes is {self.num_classes}, but the networks have {output.logits.shape[1]} channels of logits"
+            )

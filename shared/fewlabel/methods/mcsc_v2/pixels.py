@@ -12,7 +12,7 @@ from torch.utils.checkpoint import checkpoint
 
 from fewlabel.conventions.labels import IGNORED
 from fewlabel.losses import hard_labels
-from fewlabel.networks import ContrastProjector, NetworkOutput
+from fewlabel.networks import ContrastProjector, MixedPass, NetworkOutput
 from fewlabel.sampling import certain_mask, entropy, nearest_pixels
 
 # Pixels of each network that are projected at once for the class centers: some 0.5 GB in float32.
@@ -71,9 +71,34 @@ def build_guidance(
     labels = torch.cat([truth, pseudo_labels[0], truth, pseudo_labels[1]])
     number = torch.arange(len(labels), device=labels.device) % len(cnn.logits)
     labeled = (number < len(truth))[:, None, None].expand_as(labels[:, 0])
+    return _guidance(probabilities, labels[:, 0], labeled, uncertain_fraction)
+
+
+@torch.no_grad()
+def build_mixed_guidance(found: MixedPass, uncertain_fraction: float, cross: bool = True) -> Guidance:
+    """Let the networks guide the choice of each other's pixels in images that were mixed.
+
+    A pixel is labeled where it comes from a labeled image. Probabilities are those of the mixed images; classes of
+    unlabeled pixels those that the image had before it was mixed.
+
+    Args:
+        found: both networks' output.
+        uncertain_fraction: share of the unlabeled pixels that count as uncertain.
+        cross: False lets each network guide itself.
+    """
+    sources = [(found.first, found.labels_of_first), (found.second, found.labels_of_second)]
+    if cross:
+        sources.reverse()
+    logits = torch.cat([output.logits.detach() for output, _ in sources])
+    labels = torch.cat([labels for _, labels in sources])[:, 0]
+    labeled = found.mixed.labeled[:, 0].repeat(2, 1, 1)
+    return _guidance(logits.softmax(dim=1), labels, labeled, uncertain_fraction)
+
+
+def _guidance(probabilities: Tensor, labels: Tensor, labeled: Tensor, uncertain_fraction: float) -> Guidance:
     certain = torch.ones_like(labeled)
     certain[~labeled] = certain_mask(entropy(probabilities)[~labeled], uncertain_fraction)
-    return Guidance(probabilities, labels[:, 0], labeled, certain)
+    return Guidance(probabilities, labels, labeled, certain)
 
 
 class Pixels:
