@@ -60,8 +60,7 @@ def patch_augmentation(
     Args:
         name: "published" for the papers' on the left atrium: a random patch, turned by a random multiple of 90 degrees
             in the plane of the first two axes, see :class:`fewlabel.transforms.RandTurnd`, and mirrored along the
-            first; "strong" for
-            :class:`fewlabel.transforms.StrongPatchAugmentationd`.
+            first; "strong" for :class:`fewlabel.transforms.StrongPatchAugmentationd`.
         size: voxels of a patch along each axis.
         spacing: millimeters between voxels along each axis; None for equal ones.
         flips: whether patches may be mirrored.

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
-Limits = Sequence[float]
+Limits = tuple[float, float]
 
 
 @dataclass(frozen=True)
@@ -58,5 +57,6 @@ class Strengths:
             limits = tuple(getattr(self, name))
             if len(limits) != 2 or not 0 < limits[0] <= limits[1] < float("inf"):
                 raise ValueError(f"{name} must be two positive numbers, the smaller first, got {limits!r}")
+            object.__setattr__(self, name, limits)  # JSON has lists
         if self.resolution[1] > 1:
-            raise ValueError(f"resolution must be two factors in (0, 1], got {tuple(self.resolution)!r}")
+            raise ValueError(f"resolution must be two factors in (0, 1], got {self.resolution!r}")
