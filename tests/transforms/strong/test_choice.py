@@ -8,6 +8,7 @@ from fewlabel.transforms import (
     Strengths,
     StrongPatchAugmentationd,
     StrongSliceAugmentationd,
+    StrongViewd,
     patch_augmentation,
     slice_augmentation,
 )
@@ -50,3 +51,10 @@ def test_an_unknown_name_is_refused(choose: type) -> None:
 def test_what_the_strong_augmentation_does_not_do_is_refused() -> None:
     with pytest.raises(ValueError, match="released_resize belongs to the published augmentation"):
         slice_augmentation("strong", (8, 8), released_resize=True)
+
+
+@pytest.mark.parametrize("name", ["published", "strong"])
+def test_transforms_that_follow_see_the_patch(name: str) -> None:
+    augment = patch_augmentation(name, (4, 4, 2), then=[StrongViewd()])
+    found = augment.set_random_state(seed=0)({"image": torch.rand(1, 9, 9, 9)})  # type: ignore[union-attr]
+    assert found["strong"].shape == found["image"].shape == (1, 4, 4, 2)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from monai.transforms import Compose, RandFlipd, RandSpatialCropd, SpatialPadd
+from monai.transforms import Compose, MapTransform, RandFlipd, RandSpatialCropd, SpatialPadd
 
 from fewlabel.conventions.augmentation import is_strong
 from fewlabel.parsing import parse_arguments
@@ -54,6 +54,7 @@ def patch_augmentation(
     flips: bool = True,
     turn_prob: float = 0.75,
     strengths: Strengths | None = None,
+    then: Sequence[MapTransform | Compose] = (),
 ) -> Compose | StrongPatchAugmentationd:
     """Return the augmentation of patches of volumes that a name stands for.
 
@@ -66,17 +67,20 @@ def patch_augmentation(
         flips: whether patches may be mirrored.
         turn_prob: of the published one, probability of a turn.
         strengths: of the strong one.
+        then: transforms that follow.
 
     Raises:
         ValueError: no such name, or an argument that the augmentation refuses.
     """
     if is_strong(name):
-        return StrongPatchAugmentationd(size, spacing, flips=flips, strengths=strengths)
+        strong = StrongPatchAugmentationd(size, spacing, flips=flips, strengths=strengths)
+        return Compose([strong, *then]) if then else strong
     return Compose(
         [
             SpatialPadd(_KEYS, size, allow_missing_keys=True),
             RandSpatialCropd(_KEYS, size, random_size=False, allow_missing_keys=True),
             RandTurnd(_KEYS, size, spacing or (1.0, 1.0, 1.0), prob=turn_prob, allow_missing_keys=True),
             RandFlipd(_KEYS, prob=0.5 if flips else 0.0, spatial_axis=0, allow_missing_keys=True),
+            *then,
         ]
     )
