@@ -11,6 +11,7 @@ from typing import Any
 
 from fewlabel.bundle.metadata import promised_classes
 from fewlabel.bundle.model_note import read_note
+from fewlabel.conventions.augmentation import is_strong
 from fewlabel.conventions.sides import sided_labels
 from fewlabel.data import Cohort
 from fewlabel.data.files.formats import split_ending
@@ -215,7 +216,9 @@ class BundleCohort:
             "afresh"
         )
 
-    def mirrors(self, labeled: Items, num_classes: int, mirror: bool | str = "auto") -> bool:
+    def mirrors(
+        self, labeled: Items, num_classes: int, mirror: bool | str = "auto", augmentation: str = "published"
+    ) -> bool:
         """Return whether augmentation may mirror images, which exchanges left and right.
 
         Args:
@@ -224,14 +227,17 @@ class BundleCohort:
             mirror: "auto" for unless a label names a side of the body, see
                 :func:`fewlabel.conventions.sides.sided_labels`; true or
                 false.
+            augmentation: "published", or "strong", which does not mirror by itself: "auto" means false.
 
         Raises:
-            ValueError: ``mirror`` is none of these.
+            ValueError: ``mirror`` or ``augmentation`` is none of these.
         """
         if str(mirror).lower() in ("true", "false"):
             return parse_bool(mirror)
         if mirror != "auto":
             raise ValueError(f'mirror must be "auto", true or false, got {mirror!r}')
+        if is_strong(augmentation):
+            return False
         sided = sided_labels(self.names(labeled, num_classes).values())
         if sided:
             _log.warning(

@@ -10,7 +10,11 @@ from fewlabel.transforms.one_hot import OneHotClassesd
 from fewlabel.transforms.reading import SimpleITKReader
 from fewlabel.transforms.reorientation import Reorientd
 from fewlabel.transforms.resampling import Resampled
-from fewlabel.transforms.strong_view import StrongViewd
+from fewlabel.transforms.strong.augmentation import StrongPatchAugmentationd, StrongSliceAugmentationd
+from fewlabel.transforms.strong.batch_view import strong_view
+from fewlabel.transforms.strong.choice import patch_augmentation, slice_augmentation
+from fewlabel.transforms.strong.strengths import Strengths
+from fewlabel.transforms.strong.view_transform import StrongViewd
 from fewlabel.transforms.turns import RandTurnd
 
 __all__ = [
@@ -24,6 +28,12 @@ __all__ = [
     "ScaleIntensitiesd",
     "SimpleITKReader",
     "SliceAugmentationd",
+    "Strengths",
+    "StrongPatchAugmentationd",
+    "StrongSliceAugmentationd",
     "StrongViewd",
     "limited_noise",
+    "patch_augmentation",
+    "slice_augmentation",
+    "strong_view",
 ]
