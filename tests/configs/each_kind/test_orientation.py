@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import torch
 
-from helpers.bundle_runs import Trained, places, run, tiny, workflow
+from helpers.bundle_runs import Trained, example, places, run, tiny, workflow
 
 CODES = ("RAS", "LPS", "PIR", "SAL", "ASR", "ILP")
 
@@ -26,11 +26,19 @@ def stored_as(image: nib.Nifti1Image, code: str) -> nib.Nifti1Image:
 def untrained(trained: Trained, folder: Path) -> Path:
     """Weights for the same settings that find several classes everywhere, and tell a turned image from another."""
     generator = torch.Generator().manual_seed(0)
-    state = torch.load(trained.checkpoint)
+    network = trained.workflow.parser.get_parsed_content("network").cpu().eval()
+    kept = {key: value.clone() for key, value in network.state_dict().items()}
     drawn = {
-        key: torch.randn(value.shape, generator=generator) / value[0].numel() ** 0.5 if value.ndim > 1 else value
-        for key, value in state.items()
+        key: 0.3 * torch.randn(value.shape, generator=generator) if value.ndim > 1 else value
+        for key, value in torch.load(trained.checkpoint).items()
     }
+    network.load_state_dict(drawn)
+    with torch.no_grad():
+        logits = network(example(trained.bundle))
+    network.load_state_dict(kept)
+    if len(logits.argmax(1).unique()) == 1:  # one class outweighs the others
+        last = [key for key in drawn if key.endswith("bias")][-1]
+        drawn[last] = drawn[last] - logits.mean(dim=(0, *range(2, logits.ndim)))
     torch.save(drawn, folder / "model.pt")
     shutil.copy(trained.checkpoint.with_suffix(".json"), folder / "model.json")
     return folder / "model.pt"
