@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 Passes = Literal["joint", "separate"]
@@ -94,6 +95,12 @@ def forward_logits(network: Callable[[Tensor], Tensor], labeled: Tensor, unlabel
     images = labeled if unlabeled is None else torch.cat([labeled, unlabeled])
     # plain tensors: MONAI's geometry tracking costs time in every operation
     return NetworkOutput({}, network(images.as_subclass(Tensor)).float(), len(labeled))
+
+
+def drop_channels(maps: Sequence[Tensor], probability: float) -> list[Tensor]:
+    """Set whole channels of an encoder's maps (B, C, *spatial) to 0 at random, and scale up the others."""
+    drop = F.dropout2d if maps[0].ndim == 4 else F.dropout3d
+    return [drop(one, probability, training=True) for one in maps]
 
 
 @torch.no_grad()
