@@ -14,7 +14,7 @@ from fewlabel.comparison.folder import Comparison, choose_baseline, read_compari
 from fewlabel.comparison.runs.commands import BundleCommands, Commands
 from fewlabel.comparison.runs.grid import make_runs, read_specification
 from fewlabel.comparison.runs.provenance import cores
-from fewlabel.comparison.runs.records import RunFolder
+from fewlabel.comparison.runs.records import RUNS, RunFolder
 from fewlabel.comparison.runs.run import Run
 from fewlabel.comparison.runs.scheduler import do_runs
 
@@ -84,7 +84,7 @@ def compare(
     _require_sound(new, folder, commands)
     threads = threads or max(1, cores() // processes)
     if only is None:
-        folder.mkdir(parents=True, exist_ok=True)
+        (folder / RUNS).mkdir(parents=True, exist_ok=True)
         known.save()
     with _ended_by_signals():
         tables = (lambda: None) if only is not None else (lambda: _tables(known, split))
