@@ -135,8 +135,11 @@ def compare(
     processes: int = 1,
     threads: int | None = None,
     minutes: float | None = None,
+    scheduler: str = "local",
+    address: str | None = None,
     only: str | None = None,
     report_only: bool | str = False,
+    clean_split: bool | str = False,
     **options: Any,
 ) -> None:
     """Train bundles with several numbers of labels and seeds, and write one table with intervals and a picture.
@@ -158,20 +161,23 @@ def compare(
         processes: How many runs at a time.
         threads: Of each run; the cores divided by processes when left out.
         minutes: After so many minutes no run is begun.
+        scheduler: Where: local; slurm, which writes a script for sbatch; or dask.
+        address: Of Dask's scheduler, as tcp://node1:8786; a cluster on this machine when left out.
         only: Do the one run of this name, as acdc/bcp/labeled_3/seed_0.
         report_only: Run nothing, and write the tables of what is finished, from the CSV files where there are no runs.
+        clean_split: Show the tables once more without scored patients who have a double in the training data.
         options: --with, and keys of the config.
 
     """
     from fewlabel.comparison.command import compare_as_typed
 
     given = {"bundles": bundles, "labeled_cases": labeled_cases, "seeds": seeds, "dataset_dir": dataset_dir}
-    settings = {"baseline": baseline, "split": split, "processes": processes, "threads": threads, "minutes": minutes}
-    print(
-        compare_as_typed(
-            out, file, given, options, only=only, report_only=_truth("report_only", report_only), **settings
-        )
-    )
+    switches = {"report_only": _truth("report_only", report_only), "clean_split": _truth("clean_split", clean_split)}
+    settings = {
+        "baseline": baseline, "split": split, "processes": processes, "threads": threads, "minutes": minutes,
+        "scheduler": scheduler, "address": address, "only": only, **switches,
+    }  # fmt: skip
+    print(compare_as_typed(out, file, given, options, **settings))
 
 
 def pack(

@@ -30,7 +30,7 @@ RUN_BY_MONAI = {
     "precision", "dynamic_batchsize",
 }  # fmt: skip
 # the first needs the real download, the others take long and have tests of their own
-NOT_RUN_AT_ONCE = {"prepare", "export", "plan"}
+NOT_RUN_AT_ONCE = {"prepare", "export", "plan", "compare"}
 SHRUNK = {
     "size": "64", "steps": "2", "steps_per_epoch": "1", "labeled_batch_size": "1", "unlabeled_batch_size": "1",
     "patch_sizes": "{'1': 8, '8': 4}", "groups_per_step": "1",

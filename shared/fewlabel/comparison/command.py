@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import shlex
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from fewlabel.comparison.compare import compare
+from fewlabel.comparison.runs.scheduler import stages_of
+
+# not part of what was compared
+_OF_THE_MACHINE = ("only", "report_only", "scheduler", "address", "minutes")
 
 
 def compare_as_typed(
@@ -39,8 +44,17 @@ def compare_as_typed(
         raise ValueError(
             f"--{next(iter(asked))} needs --bundles; without options the comparison in --out is gone on with"
         )
-    typed = {**given, **options, **{key: value for key, value in settings.items() if value not in (None, False)}}
+    kept = {key: value for key, value in settings.items() if value not in (None, False) and key not in _OF_THE_MACHINE}
+    typed = {**given, **options, **kept}
     words = [word for key, value in typed.items() if value is not None for word in (f"--{key}", str(value))]
     command = shlex.join(["fewlabel", "compare", *([] if file is None else [file]), "--out", out, *words])
     is_new = file is not None or bool(asked)
-    return compare(out, file if file is not None else asked or None, command=command if is_new else "", **settings)
+    done = compare(out, file if file is not None else asked or None, command=command if is_new else "", **settings)
+    if settings.get("only") is not None and not _is_finished(done, settings.get("split")):
+        raise SystemExit(1)  # what a cluster calls a failed task
+    return done
+
+
+def _is_finished(folder: Path, split: str | None) -> bool:
+    files = [folder / f"{stage}.json" for stage in stages_of(split or "validation")]
+    return all(file.is_file() and json.loads(file.read_text())["status"] == "finished" for file in files)

@@ -10,15 +10,19 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from fewlabel.comparison.clean_split import find_held_out_doubles
 from fewlabel.comparison.folder import Comparison, choose_baseline, read_comparison
 from fewlabel.comparison.runs.commands import BundleCommands, Commands
+from fewlabel.comparison.runs.dask_cluster import do_on_cluster
 from fewlabel.comparison.runs.grid import make_runs, read_specification
 from fewlabel.comparison.runs.provenance import cores
-from fewlabel.comparison.runs.records import RunFolder
+from fewlabel.comparison.runs.records import RUNS, RunFolder
 from fewlabel.comparison.runs.run import Run
 from fewlabel.comparison.runs.scheduler import do_runs
+from fewlabel.comparison.runs.slurm import write_sbatch
 
 SPLITS = ("validation", "test")
+SCHEDULERS = ("local", "slurm", "dask")
 _OF_COMPARISON = ("baseline", "split")
 
 
@@ -31,8 +35,11 @@ def compare(
     processes: int = 1,
     threads: int | None = None,
     minutes: float | None = None,
+    scheduler: str = "local",
+    address: str | None = None,
     only: str | None = None,
     report_only: bool = False,
+    clean_split: bool = False,
     command: str = "",
     commands: Commands | None = None,
 ) -> Path:
@@ -49,13 +56,16 @@ def compare(
         processes: runs at a time.
         threads: of each run; the cores divided by ``processes`` by default.
         minutes: after so many no run is begun.
+        scheduler: "local" for this machine, "dask" for a Dask cluster, "slurm" to write an array's script.
+        address: of Dask's scheduler; a cluster on this machine by default.
         only: do the one run of this name, and write no tables.
         report_only: do no run.
+        clean_split: show the tables once more without scored patients who have a double among the training scans.
         command: what was typed, for the tables.
         commands: where the commands come from; the bundles' by default.
 
     Returns:
-        The Markdown file of the tables; with ``only`` the run's folder.
+        The Markdown file of the tables; with ``only`` the run's folder, for "slurm" the script.
 
     Raises:
         FileNotFoundError: a bundle, an overlay, a dataset or the comparison is not there.
@@ -68,6 +78,7 @@ def compare(
     asked = {key: given.pop(key, None) for key in _OF_COMPARISON}
     split = _split(split or asked["split"])
     _require_counts(processes, threads, minutes)
+    _require_scheduler(scheduler, address, minutes)
     new = make_runs(given) if given else list(known.runs)
     every = {run.key: run for run in (*known.runs, *new)}
     methods = [run.method for run in every.values()]
@@ -75,7 +86,7 @@ def compare(
         chosen = choose_baseline(methods, baseline or asked["baseline"] or known.baseline or None)
         known = replace(known, runs=list(every.values()), baseline=chosen, command=command or known.command)
     if report_only:
-        return known.write_tables(split)
+        return _with_doubles(known, split, clean_split).write_tables(split)
     if not new:
         raise ValueError(f"{folder} holds no comparison yet: give --bundles and --dataset_dir, or a file")
     commands = commands or BundleCommands()
@@ -83,17 +94,31 @@ def compare(
         new = [_named(new, only)]
     _require_sound(new, folder, commands)
     threads = threads or max(1, cores() // processes)
-    if only is None:
-        folder.mkdir(parents=True, exist_ok=True)
-        known.save()
+    if only is not None:
+        with _ended_by_signals():
+            do_runs(new, folder, split, threads=threads, commands=commands, report=_say)
+        return RunFolder(folder, only).path
+    (folder / RUNS).mkdir(parents=True, exist_ok=True)
+    known.save()
+    if scheduler == "slurm":
+        return write_sbatch(new, folder, split, threads, processes)
+
+    def after_each() -> None:
+        known.write_tables(split)
+
     with _ended_by_signals():
-        tables = (lambda: None) if only is not None else (lambda: _tables(known, split))
-        do_runs(new, folder, split, processes, threads, minutes, commands, tables, _say)
-    return RunFolder(folder, new[0].key).path if only is not None else known.write_tables(split)
+        if scheduler == "dask":
+            do_on_cluster(new, folder, split, threads, processes, address, after_each, _say)
+        else:
+            do_runs(new, folder, split, processes, threads, minutes, commands, after_each, _say)
+    return _with_doubles(known, split, clean_split).write_tables(split)
 
 
-def _tables(known: Comparison, split: str) -> None:
-    known.write_tables(split)
+def _with_doubles(known: Comparison, split: str, clean_split: bool) -> Comparison:
+    if not clean_split:
+        return known
+    datasets = {run.dataset: run.dataset_dir for run in known.runs}
+    return replace(known, doubles=find_held_out_doubles(known.out, datasets, split))
 
 
 def _say(line: str) -> None:
@@ -112,6 +137,15 @@ def _require_counts(processes: Any, threads: Any, minutes: Any) -> None:
             raise ValueError(f"{name} is {value!r}; expected a whole number, 1 or more")
     if minutes is not None and (isinstance(minutes, bool) or not isinstance(minutes, int | float) or minutes < 0):
         raise ValueError(f"minutes is {minutes!r}; expected a number, 0 or more")
+
+
+def _require_scheduler(scheduler: str, address: str | None, minutes: float | None) -> None:
+    if scheduler not in SCHEDULERS:
+        raise ValueError(f"scheduler is {scheduler!r}; expected one of {', '.join(SCHEDULERS)}")
+    if address is not None and scheduler != "dask":
+        raise ValueError(f"--address {address} is that of Dask's scheduler: give --scheduler dask too")
+    if minutes is not None and scheduler != "local":
+        raise ValueError("--minutes holds for runs on this machine: limit the time of a cluster's tasks there")
 
 
 def _named(runs: Sequence[Run], key: str) -> Run:

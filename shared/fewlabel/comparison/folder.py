@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence, Set
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -32,13 +32,14 @@ class Comparison:
         runs: all of its runs.
         baseline: the method that the others are compared with.
         command: what was typed.
+        doubles: of each dataset, the scored patients who are in the training data too; None where nobody looked.
     """
 
     out: Path
     runs: Sequence[Run] = ()
     baseline: str = ""
     command: str = ""
-    doubles: Mapping[str, Set[str]] | None = field(default=None)
+    doubles: Mapping[str, Set[str]] | None = None
 
     def save(self) -> None:
         """Write ``comparison.json``."""

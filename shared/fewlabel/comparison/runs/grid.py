@@ -93,7 +93,7 @@ def _bundle(entry: Any, block: Mapping[str, Any]) -> dict[str, Any]:
     configs = folder.resolve() / "configs"
     words = split_names([str(word) for word in _list("with", given.get("with", block.get("with", [])))])
     files = [(word, overlay(configs, word)) for word in words]
-    by_path = len(Path(str(given["bundle"])).parts) > 1
+    by_path = (Path(str(given["bundle"])) / "configs").is_dir()
     return {
         "bundle": str(folder.resolve()) if by_path else str(given["bundle"]),
         "method": _name("name", given.get("name", folder.resolve().name)),

@@ -101,4 +101,5 @@ def environment(threads: int) -> dict[str, str]:
     own = str(Path(fewlabel.__file__).parents[1])
     paths = [own, *filter(None, [os.environ.get("PYTHONPATH")])]
     numbers = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), str(threads))
-    return {**os.environ, **numbers, "PYTHONPATH": os.pathsep.join(paths)}
+    # unbuffered: the message of a failure is the last line of its log
+    return {**os.environ, **numbers, "PYTHONUNBUFFERED": "1", "PYTHONPATH": os.pathsep.join(paths)}

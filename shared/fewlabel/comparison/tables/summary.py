@@ -130,8 +130,10 @@ def _line(key: tuple[str, str, str], rows: Sequence[Row], means: _Means, baselin
         for protocol in PROTOCOLS:
             own = means.get((*key, checkpoint, protocol))
             if own:
-                base = means.get((dataset, labeled, baseline, checkpoint, protocol), {})
-                scores[checkpoint, protocol] = _scores(own, {} if method == baseline else base)
+                # differences are shown under the strict protocol alone
+                compared = protocol == "strict" and method != baseline
+                base = means.get((dataset, labeled, baseline, checkpoint, protocol), {}) if compared else {}
+                scores[checkpoint, protocol] = _scores(own, base)
                 patients |= {case for volumes in own.values() for case, _ in volumes}
     return Line(
         dataset, labeled, method, scores,

@@ -17,6 +17,7 @@ from fewlabel.conventions.orientation import find_reorientation, orientation_cod
 from fewlabel.data.checks.geometry import plane_of
 from fewlabel.data.checks.hounsfield import HounsfieldImages
 from fewlabel.data.checks.inspection import Inspection, Item, inspect_dataset
+from fewlabel.data.checks.patients import PatientScans
 from fewlabel.data.checks.problems import Problem
 from fewlabel.data.checks.report import CheckReport, Row
 from fewlabel.data.files.formats import Header
@@ -40,9 +41,9 @@ def check(
     """Find everything wrong with a dataset at once, as `Cohort` would read it.
 
     Adds to the checks of `Cohort` what needs the voxels: damaged files, NaN and infinity, constant images,
-    the same scan under two names, label values that are no whole numbers or not in `dataset.json`, empty label maps,
-    labels that no training scan shows, CT in Hounsfield units. Label maps of unlabeled volumes, and of labeled cases
-    beyond `labeled_cases`, are never opened.
+    the same scan under two names, also where it was cropped, shifted or scaled (see `find_doubles`), label values that
+    are no whole numbers or not in `dataset.json`, empty label maps, labels that no training scan shows, CT in
+    Hounsfield units. Label maps of unlabeled volumes, and of labeled cases beyond `labeled_cases`, are never opened.
 
     Args:
         root: the folder with `imagesTr`, `labelsTr` and `dataset.json`.
@@ -60,12 +61,13 @@ def check(
 
     """
     found = inspect_dataset(root, labeled_cases, seed, fold)
-    inspection = _Inspection(found.labels, found.ignored, found.problems)
+    inspection = _Inspection(found.labels, found.ignored, found.problems, found.headers)
     items = [(split, item) for split in SPLITS for item in found.items[split]]
     for split, item in tqdm(items, desc="checking", unit="scan", disable=None):
         inspection.look_at(split, item)
     _absent_labels(found, inspection)
     found.problems.extend(inspection.hounsfield.problems())
+    found.problems.extend(inspection.scans.problems(inspection.same))
     _spacings(found)
     _hidden_groups(found)
     rows = tuple(_row(split, item, found, inspection) for split, item in items)
@@ -79,8 +81,11 @@ class _Inspection:
     labels: dict[int, str]
     ignored: int | None
     problems: list[Problem]
+    headers: dict[str, Header]
     values: dict[str, list[float]] = field(default_factory=dict)
-    seen: dict[bytes, tuple[str, str]] = field(default_factory=dict)
+    seen: dict[bytes, tuple[str, str, str]] = field(default_factory=dict)
+    same: set[frozenset[str]] = field(default_factory=set)
+    scans: PatientScans = field(default_factory=PatientScans)
     hounsfield: HounsfieldImages = field(default_factory=HounsfieldImages)
 
     def look_at(self, split: str, item: Item) -> None:
@@ -91,6 +96,8 @@ class _Inspection:
         sound = [self._image(item, *channel) for channel in zip(names, channels, strict=True)]
         if channels and all(sound):
             self._same_scan(split, item, names[0], channels)
+            if item["volume"] in self.headers:
+                self.scans.look_at(split, item, channels[0], self.headers[item["volume"]])
         labels = self._read(item, "label") if "label" in item else []
         for label in labels:
             self._label(item, label)
@@ -126,8 +133,9 @@ class _Inspection:
         for array in channels:
             # the arrays come in Fortran order, so the transpose is contiguous and nothing is copied
             digest.update(np.ascontiguousarray(array.T).data)
-        other_split, other = self.seen.setdefault(digest.digest(), (split, path))
+        other_split, other, volume = self.seen.setdefault(digest.digest(), (split, path, item["volume"]))
         if other != path:
+            self.same.add(frozenset((volume, item["volume"])))
             leak = split != other_split and {split, other_split} & {"validation", "test"}
             message = f"{path} ({split}) has the same voxels as {other} ({other_split}): remove one of them"
             self._add("error" if leak else "warning", "same scan", message, item)
