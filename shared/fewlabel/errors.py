@@ -6,6 +6,8 @@ import dis
 from pathlib import Path
 from types import TracebackType
 
+from fewlabel.listing import shortened
+
 _PACKAGE = Path(__file__).parent
 _RAISE = dis.opmap["RAISE_VARARGS"]
 
@@ -35,12 +37,12 @@ def is_explained(error: BaseException) -> bool:
 
 
 def one_line(error: BaseException) -> str:
-    """Return the message as one line; those of ValueError and OSError are sentences, others need the error's name.
+    """Return the message as one line, without its middle if it is very long; those of ValueError and OSError are sentences, others need the error's name.
 
     >>> one_line(KeyError("image"))
     "KeyError: 'image'"
     """
-    message = " ".join(line.strip() for line in str(error).splitlines())
+    message = shortened(" ".join(line.strip() for line in str(error).splitlines()))
     return message if isinstance(error, (ValueError, OSError)) else f"{type(error).__name__}: {message}"
 
 

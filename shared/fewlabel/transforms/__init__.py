@@ -5,25 +5,25 @@ from fewlabel.transforms.case_checks import CheckCased
 from fewlabel.transforms.intensity import ScaleIntensitiesd
 from fewlabel.transforms.limited_noise import limited_noise
 from fewlabel.transforms.loading import LoadCased
-from fewlabel.transforms.nifti import NiftiReader
 from fewlabel.transforms.one_hot import OneHotClassesd
-from fewlabel.transforms.reading import SimpleITKReader
+from fewlabel.transforms.reading import SeriesReader
 from fewlabel.transforms.reorientation import Reorientd
 from fewlabel.transforms.resampling import Resampled
 from fewlabel.transforms.strong_view import StrongViewd
 from fewlabel.transforms.turns import RandTurnd
+from fewlabel.transforms.volume_reader import VolumeReader
 
 __all__ = [
     "CheckCased",
     "LoadCased",
-    "NiftiReader",
     "OneHotClassesd",
     "RandTurnd",
     "Reorientd",
     "Resampled",
     "ScaleIntensitiesd",
-    "SimpleITKReader",
+    "SeriesReader",
     "SliceAugmentationd",
     "StrongViewd",
+    "VolumeReader",
     "limited_noise",
 ]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 import re
@@ -14,6 +13,7 @@ import fewlabel
 from fewlabel.atomic import atomic_open
 from fewlabel.bundle.checkpoint import NETWORKS, check_weights
 from fewlabel.bundle.packing.large_files import LARGE_FILES, LIMIT_MB, dump, entry, parse
+from fewlabel.json_files import read_json
 from fewlabel.launch import bundle_folder, work_folder
 from fewlabel.launch.folders import INSTALLED
 
@@ -110,10 +110,7 @@ def _identity(root: Path) -> tuple[str, str]:
 
 
 def _object(file: Path) -> dict[str, object]:
-    try:
-        content = json.loads(file.read_text(encoding="utf-8"))
-    except ValueError as error:  # of JSON or of its encoding
-        raise ValueError(f"{file}: not valid JSON ({error})") from error
+    content = read_json(file)
     if not isinstance(content, dict):
         raise ValueError(f"{file}: expected a JSON object, found {type(content).__name__}")
     return content

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import re
 from collections.abc import Callable
@@ -16,6 +15,7 @@ from numpy.typing import NDArray
 
 from fewlabel.atomic import atomic_write
 from fewlabel.data.files.serialization import json_bytes, nifti_bytes
+from fewlabel.json_files import read_json
 from fewlabel.listing import first_few
 
 
@@ -82,7 +82,7 @@ class Preparation:
                 )
             return {}
         try:
-            manifest = json.loads(path.read_text())
+            manifest = read_json(path)
             found, files = manifest["dataset"], dict(manifest["files"])
         except (ValueError, KeyError, TypeError) as error:
             self.report(f"{path} is damaged ({error}): every file is written again")
