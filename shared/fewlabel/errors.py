@@ -37,7 +37,9 @@ def is_explained(error: BaseException) -> bool:
 
 
 def one_line(error: BaseException) -> str:
-    """Return the message as one line, without its middle if it is very long; those of ValueError and OSError are sentences, others need the error's name.
+    """Return the message as one line; those of ValueError and OSError are sentences, others need the error's name.
+
+    Of a very long one, which quotes a name without end, the middle is left out.
 
     >>> one_line(KeyError("image"))
     "KeyError: 'image'"

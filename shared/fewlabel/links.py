@@ -25,7 +25,7 @@ def absence(path: Path) -> str:
     for link in (path, *path.parents):
         if is_broken_link(link):
             target = os.readlink(link)
-            return f"is a link to {target}, which is not there: {_fetch(link, target)}"
+            return f"is a link to {target}, which does not exist: {_fetch(link, target)}"
     try:
         if not path.is_file() or path.stat().st_size > _LONGEST_POINTER:
             return ""
@@ -44,7 +44,7 @@ def require_content(path: Path) -> None:
     """Refuse a file or folder whose content was not fetched.
 
     Raises:
-        FileNotFoundError: the path is a link that points nowhere, or a pointer of git; the message says how to fetch it.
+        FileNotFoundError: the path is a link that points nowhere, or a pointer of git; with how to fetch the content.
 
     """
     if fault := absence(path):

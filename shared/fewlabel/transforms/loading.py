@@ -77,8 +77,8 @@ class LoadCased(LoadImaged):
         label = self.check.label_key
         if label in case and case[label].shape[0] != 1:
             raise ValueError(
-                f"{_shown(data[label])} holds {case[label].shape[0]} label maps along its fourth axis; expected one: keep "
-                "one, with a value for each label"
+                f"{_shown(data[label])} holds {case[label].shape[0]} label maps along its fourth axis; expected one: "
+                "keep one, with a value for each label"
             )
         case = self.check(case)
         if self.check.ignored is not None and label in case:

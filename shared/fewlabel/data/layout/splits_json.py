@@ -104,8 +104,8 @@ def _cases(layout: Layout, groups: dict[str, list[str]], found: SplitsFile) -> S
                 )
                 found.error("unknown name", message)
             elif name in case_of:
-                message = f"{path} has the volume {name!r} in the cases {shown(case_of[name])} and {shown(case)}: keep it in one"
-                found.error("two cases", message)
+                both = f"{shown(case_of[name])} and {shown(case)}"
+                found.error("two cases", f"{path} has the volume {name!r} in the cases {both}: keep it in one")
             else:
                 case_of[name] = case
         if case in layout.volumes and case not in volumes:
