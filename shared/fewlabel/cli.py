@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from fewlabel.errors import one_line
 from fewlabel.launch.arguments import hand_on_text, missing_arguments, unknown_command
 from fewlabel.launch.commands import evaluate, segment, train
 from fewlabel.parsing import parse_bool
@@ -332,8 +333,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
             _run(words)
             return
         long_form = HANDED_OVER[words[0]](*words[1:])
+        from fewlabel.bundle.command_line.check import check_words
+
+        check_words(long_form)
     except (ValueError, OSError, ImportError) as error:
-        print(f"fewlabel: error: {error}", file=sys.stderr)
+        print(f"fewlabel: error: {one_line(error)}", file=sys.stderr)
         raise SystemExit(2) from None
     from fewlabel.launch import hand_over
 

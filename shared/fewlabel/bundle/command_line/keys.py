@@ -10,6 +10,7 @@ from monai.bundle import ConfigParser, ReferenceResolver
 from monai.bundle.utils import DEFAULT_EXP_MGMT_SETTINGS, merge_kv
 
 from fewlabel.bundle.command_line.components import is_argument
+from fewlabel.bundle.command_line.config_files import load_config
 from fewlabel.bundle.command_line.nearest import nearest_key
 from fewlabel.bundle.command_line.references import prefixes, referred_keys
 from fewlabel.bundle.command_line.whole_objects import differences
@@ -36,10 +37,10 @@ def require_known_keys(config_files: Sequence[str], overrides: Mapping[str, Any]
             ones the nearest that exists.
 
     """
-    parser = ConfigParser(ConfigParser.load_config_files(list(config_files[:1])))
+    parser = ConfigParser(load_config(config_files[0]) if config_files else {})
     new: dict[str, str | None] = {}  # the file of each key that no config before it has
     lost: dict[str, str | None] = {}  # and of each object that came without this key of the one before it
-    layers = [(file, ConfigParser.load_config_file(file)) for file in config_files[1:]]
+    layers = [(file, load_config(file)) for file in config_files[1:]]
     for file, layer in [*layers, (None, overrides)]:
         added, dropped = _lay_over(parser, layer)
         new.update({key: file for key in added if key not in lost})
