@@ -188,9 +188,11 @@ def pack(
         large_file_mb: Files above so many megabytes are large; the model zoo's limit is 25.
 
     """
-    from fewlabel.bundle.packing.pack import pack_bundle
+    from fewlabel.bundle.packing.pack import pack_bundle, packed_weights
 
-    print(pack_bundle(str(bundle), str(out), _truth("weights", weights), url, large_file_mb))
+    archive = pack_bundle(str(bundle), str(out), _truth("weights", weights), url, large_file_mb)
+    print(archive)
+    print(packed_weights(archive), file=sys.stderr)  # the other line is for scripts
 
 
 def export(
@@ -333,15 +335,18 @@ def main(arguments: Sequence[str] | None = None) -> None:
             _run(words)
             return
         long_form = HANDED_OVER[words[0]](*words[1:])
-        from fewlabel.bundle.command_line.check import check_words
-
-        check_words(long_form)
     except (ValueError, OSError, ImportError) as error:
         print(f"fewlabel: error: {one_line(error)}", file=sys.stderr)
         raise SystemExit(2) from None
     from fewlabel.launch import hand_over
 
-    hand_over(long_form)
+    hand_over(long_form, _check_words)
+
+
+def _check_words(words: Sequence[str]) -> None:
+    from fewlabel.bundle.command_line.check import check_words
+
+    check_words(words)
 
 
 def _needs(command: str, missing: list[str]) -> str:

@@ -23,7 +23,8 @@ def arrives(key: str, value: str) -> Any:
     "path",
     [
         "2024_02_02", "1234", "0x10", "1e3", "True", "c#1", "1234#5", "/data/c#1/scans", "a b/c d", "München/心",
-        "a,b", "[x]", "{x}", "['a', 'b']", "None", "null", "true", "1e5", "a = b", "(a)", "it's", "-1", "~/data", "C:\\data", "a-b", "2024-02-02", "a=b", "it's#1", "s #1@x", "c#50%",
+        "a,b", "(a)", "it's", "-1", "~/data", "C:\\data", "a-b", "2024-02-02", "a=b", "it's#1", "s #1@x", "c#50%",
+        "[x]", "{x}", "['a', 'b']", "None", "null", "true", "1e5", "a = b",
     ],
 )  # fmt: skip
 def test_a_path_or_name_arrives_as_typed(key: str, path: str) -> None:

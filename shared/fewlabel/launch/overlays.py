@@ -24,7 +24,8 @@ def overlay(configs: Path, name: str) -> Path:
 
     Raises:
         FileNotFoundError: neither; the message names the overlays that the bundle has.
-        ValueError: the file is no JSON or YAML, gives a key twice, or is not an object, about which MONAI complains without its name.
+        ValueError: the file is no JSON or YAML, gives a key twice, or is not an object, about which MONAI says nothing,
+            or not which file it is.
     """
     file = _find(configs, name)
     content = _content(file)

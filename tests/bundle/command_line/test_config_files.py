@@ -14,7 +14,7 @@ from fewlabel.bundle.command_line.config_files import load_config
         ("a.json", b'{"a": {"b": 1, "c": 2, "b": 1}}', r"a\.json gives the key 'b' twice: remove one"),
         ("a.json", b"[" * 100_000, r"a\.json is not valid JSON: .* nested more than 100 levels"),
         ("a.json", b'{"a": ' * 300 + b"1" + b"}" * 300, r"a\.json is not valid JSON: .* nested more than 100 levels"),
-        ("a.json", b"\xef\xbb\xbf{}", r"a\.json begins with a byte order mark, and MONAI reads none"),
+        ("a.json", b"\xef\xbb\xbf{}", r"a\.json begins with a byte order mark, which MONAI does not read"),
         ("a.json", b"[1]", r"a\.json holds a list; a config is one object"),
         ("a.yaml", b"a: [1", r"a\.yaml is not valid YAML: .*line 1"),
         ("a.yaml", b"a: 1\nb: 2\na: 3", r"a\.yaml is not valid YAML: Duplicate key: `a`"),

@@ -29,7 +29,7 @@ def check_command_line() -> None:
 
 
 def check_words(words: Sequence[str]) -> None:
-    """Refuse the same before MONAI sees the command, so that its own errors of keys and files never show.
+    """Refuse the same in the words of a command that MONAI has not understood.
 
     Args:
         words: what follows `python -m monai.bundle`.

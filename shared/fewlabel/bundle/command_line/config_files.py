@@ -36,9 +36,7 @@ def _read_json(path: Path) -> Any:
     content = read_json(path)
     with open(path, "rb") as stream:
         if stream.read(3) == codecs.BOM_UTF8:
-            raise ValueError(
-                f"{path} begins with a byte order mark, and MONAI reads none: save it as UTF-8 without one"
-            )
+            raise ValueError(f"{path} begins with a byte order mark, which MONAI does not read: save it without one")
     return content
 
 

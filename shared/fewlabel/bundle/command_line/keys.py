@@ -54,6 +54,13 @@ def require_known_keys(config_files: Sequence[str], overrides: Mapping[str, Any]
         return next(prefixes(key)) in free or is_argument(parser, key)
 
     unknown = {key: file for key, file in new.items() if not (key in referred or is_free(key))}
+    for key, file in unknown.items():
+        if key in _trained_settings(parser):
+            what = f"--{key}" if file is None else f"{key} in {file}"
+            raise ValueError(
+                f"{what} belongs to the training run: model.json beside the weights says it, for whoever segments with "
+                "them; leave it out; nothing was run"
+            )
     missing = {key: file for key, file in lost.items() if not (key in parser or is_free(key))}
     known = [key for key in _keys(parser.get()) if key not in unknown]
     faults = [_unknown(key, nearest_key(parser, key, [*known, *missing]), file) for key, file in unknown.items()]
@@ -80,6 +87,12 @@ def _lay_over(parser: ConfigParser, layer: Mapping[str, Any]) -> tuple[list[str]
         if key in parser or isinstance(parser.get(above), dict):
             merge_kv(parser, name if key in parser else key, deepcopy(value))
     return [key for key in new if key not in lost], lost
+
+
+def _trained_settings(parser: Any) -> set[str]:
+    """Return the settings of a training run that a config for inference takes from the note beside the weights."""
+    trained = parser.get("trained")
+    return {name for name in trained if name != "checkpoint"} if isinstance(trained, dict) else set()
 
 
 def _keys_of_tracking(tracking: Any) -> set[str]:

@@ -41,5 +41,6 @@ def require_texts_as_typed(overrides: Mapping[str, Any], typed: Mapping[str, str
         explicit = isinstance(value, str) and text[:1] in ("'", '"') and text[-1] == text[0]
         if value != text and not explicit:
             raise ValueError(
-                f"--{key} {text}: monai.bundle reads {value!r} where a path or name must be; write --{key} {quoted(text)}"
+                f"--{key} {text}: monai.bundle reads {value!r} where a path or name must be; write "
+                f"--{key} {quoted(text)}"
             )

@@ -47,7 +47,8 @@ def parse_run_command(argv: Sequence[str]) -> RunCommand | None:
 
     Raises:
         FileNotFoundError: there is no such `--args_file`.
-        ValueError: that file is no JSON or YAML, or the name of an override starts with a plus, which `monai.bundle` takes away.
+        ValueError: that file is no JSON or YAML, or the name of an override starts with a plus, which `monai.bundle`
+            takes away.
 
     """
     if len(argv) < 2 or Path(argv[0]).parts[-3:] != _PROGRAM or argv[1] not in _VERBS:

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from fewlabel.atomic import atomic_write
 from fewlabel.data.files.serialization import json_bytes, nifti_bytes
 from fewlabel.json_files import read_json
+from fewlabel.links import require_content
 from fewlabel.listing import first_few
 
 
@@ -121,11 +122,14 @@ class Preparation:
             classes: The label map may hold ``0 .. classes - 1``.
 
         Raises:
+            FileNotFoundError: When a source is a link that points nowhere.
             ValueError: When a source cannot be read, is not three-dimensional, image and label map differ in shape,
                 or the label map holds other values; it names the file.
 
         """
         image_key, label_key = (f"{kind}{part}/{source.name}.nii.gz" for kind in ("images", "labels"))
+        for path in source.files:
+            require_content(path)
         origin = hashlib.sha256(b"".join(hashlib.sha256(path.read_bytes()).digest() for path in source.files))
         origin.update(source.recipe.encode())
         if self._is_finished(image_key, origin.hexdigest()) and self._is_finished(label_key, origin.hexdigest()):
