@@ -58,9 +58,10 @@ def find_images(folder: str | os.PathLike[str], in_channels: int = 1) -> list[di
         found = [_case(name, channels, in_channels) for name, channels in group_channels(files, several=True).items()]
     else:
         found = [_single(path, 1) for path in files]
-    absent = find_absent(place)
-    found += _series_items([series for series in find_series(place) if series.folder not in absent], place)
-    found += [_absent_item(folder, links, place) for folder, links in absent.items()]
+    absent, series = find_absent(place), find_series(place)
+    found += _series_items([one for one in series if one.folder not in absent], place)
+    in_series = {one.folder for one in series}
+    found += [_absent_item(folder, links, folder in in_series, place) for folder, links in absent.items()]
     if not found:
         raise ValueError(
             f"{place}: no scan in it; looked for files that end in {', '.join(ENDINGS)}, and for DICOM series, also in "
@@ -103,9 +104,9 @@ def _series_items(found: list[Series], root: Path) -> list[dict[str, Any]]:
     return items
 
 
-def _absent_item(folder: Path, links: list[Path], root: Path) -> dict[str, Any]:
+def _absent_item(folder: Path, links: list[Path], has_series: bool, root: Path) -> dict[str, Any]:
     """An item that can only fail: by the name of its link, or of the folder whose slices are links."""
-    alone = len(links) == 1 and not links[0].suffix
+    alone = len(links) == 1 and not links[0].suffix and not has_series
     name = "_".join((links[0] if alone else folder).relative_to(root).parts or (root.resolve().name,))
     return {"image": str(links[0]), "name": name}
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,7 @@ from fewlabel.data.files.formats import split_ending
 from fewlabel.links import absence
 
 _ENDINGS = (".dcm", ".dicom", ".ima")
+_OTHER_ENDING = re.compile(r"\.[A-Za-z]\w*$")  # scanners name slices by their UID, 1.2.840.113619, or IM.0001
 # what travels beside scans and has pixels of its own, but is none
 _NO_SCAN = ("SEG", "RTDOSE", "PR", "KO", "SR", "RTSTRUCT", "RTPLAN", "RWV")
 
@@ -70,7 +72,7 @@ def find_absent(root: str | os.PathLike[str]) -> dict[Path, list[Path]]:
 def absent_slices(folder: Path, files: Iterable[str]) -> list[Path]:
     """Return the files of a folder, of those of these names, that may be slices and whose content was not fetched."""
     names = sorted(name for name in files if not name.startswith(".") and name.upper() != "DICOMDIR")
-    slices = [folder / name for name in names if name.lower().endswith(_ENDINGS) or "." not in name]
+    slices = [folder / name for name in names if name.lower().endswith(_ENDINGS) or not _OTHER_ENDING.search(name)]
     return [path for path in slices if absence(path)]
 
 
