@@ -16,7 +16,6 @@ from helpers.faults import BUNDLE, Ended, cut_short, run, segmentation, start, t
 
 pytestmark = pytest.mark.slow
 ANNEX = "../.git/annex/objects/0K/w1/SHA256E-s1048576--0b8f.nii.gz/SHA256E-s1048576--0b8f.nii.gz"
-SECONDS = 60.0
 
 
 def huge_header(file: Path) -> None:
@@ -66,10 +65,9 @@ def test_check_names_a_bad_scan_and_goes_on_with_the_others(
     ended = run("fewlabel", "check", str(data))
     assert ended.code == 1, ended.text
     assert "Traceback" not in ended.errors, ended.text
-    (line,) = [line for line in ended.output.splitlines() if line.startswith("  1. ")]
+    (line,) = ended.output.partition("\nerrors:\n")[2].partition("\n\n")[0].splitlines()
     assert str(bad) in line
     assert reason in line
-    assert "  2. " not in ended.output.partition("errors:")[2].partition("\n\n")[0]
     for scan in others:
         assert any(row.split()[2:3] == [scan.name.removesuffix(".nii.gz")] for row in ended.output.splitlines())
 
@@ -86,20 +84,17 @@ def test_inference_counts_a_bad_scan_as_failed_and_segments_the_others(
     spoil: Callable[[Path], None], reason: str, data: Path, tmp_path: Path, trained: Callable[[], Path]
 ) -> None:
     folder = trained()
-    bad, good, *_ = (shutil.copy(scan, tmp_path / "new" / scan.name) for scan in copied(data, tmp_path / "new"))
-    spoil(Path(bad))
-    ended = run("fewlabel", *segmentation(tmp_path / "new", folder))
+    new = tmp_path / "new"
+    new.mkdir()
+    bad, good = (Path(shutil.copy(scan, new)) for scan in scans(data)[:2])
+    spoil(bad)
+    ended = run("fewlabel", *segmentation(new, folder))
     assert ended.code == 1, ended.text
     assert "Traceback" not in ended.errors, ended.text
     assert "done       1" in ended.output, ended.text
     assert "failed     1" in ended.output, ended.text
     assert any(str(bad) in line and reason in line for line in ended.output.splitlines()), ended.text
-    assert [file.name for file in (folder / "segmentations").glob("*.nii.gz")] == [Path(good).name]
-
-
-def copied(data: Path, folder: Path) -> list[Path]:
-    folder.mkdir()
-    return scans(data)[:2]
+    assert [file.name for file in (folder / "segmentations").glob("*.nii.gz")] == [good.name]
 
 
 @pytest.mark.parametrize(("spoil", "reason"), FAULTS)

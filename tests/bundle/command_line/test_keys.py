@@ -58,9 +58,8 @@ def test_a_misspelled_key_is_refused_with_the_nearest_one(key: str, nearest: str
 def test_a_setting_of_the_training_run_is_no_hint_to_the_network_at_inference(key: str, tmp_path: Path) -> None:
     trained = {"_target_": "fewlabel.bundle.training_settings", "checkpoint": "m.pt", "num_classes": 4, "size": 96}
     inference = written(tmp_path / "inference.json", {"trained": trained, "network_def": TRAIN["network_def"]})
-    with pytest.raises(
-        ValueError, match=rf"^--{key} belongs to the training run: model.json .* leave it out"
-    ) as caught:
+    message = rf"^--{key} belongs to the training run: model.json .* leave it out"
+    with pytest.raises(ValueError, match=message) as caught:
         require_known_keys([inference], {key: 5})
     assert "nearest" not in str(caught.value)
 
