@@ -42,6 +42,6 @@ def shown(value: object) -> str:
     """A value as Python writes it, for messages: of a file, whose values may be of any length.
 
     >>> shown("liver"), len(shown("a" * 1_000_000))
-    ("'liver'", 113)
+    ("'liver'", 110)
     """
     return shortened(repr(value), _LONGEST_VALUE)
