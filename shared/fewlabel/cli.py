@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from fewlabel.errors import one_line
 from fewlabel.launch.arguments import hand_on_text, missing_arguments, unknown_command
 from fewlabel.launch.commands import evaluate, segment, train
 from fewlabel.parsing import parse_bool
@@ -193,9 +194,11 @@ def pack(
         large_file_mb: Files above so many megabytes are large; the model zoo's limit is 25.
 
     """
-    from fewlabel.bundle.packing.pack import pack_bundle
+    from fewlabel.bundle.packing.pack import pack_bundle, packed_weights
 
-    print(pack_bundle(str(bundle), str(out), _truth("weights", weights), url, large_file_mb))
+    archive = pack_bundle(str(bundle), str(out), _truth("weights", weights), url, large_file_mb)
+    print(archive)
+    print(packed_weights(archive), file=sys.stderr)  # the other line is for scripts
 
 
 def export(
@@ -339,11 +342,17 @@ def main(arguments: Sequence[str] | None = None) -> None:
             return
         long_form = HANDED_OVER[words[0]](*words[1:])
     except (ValueError, OSError, ImportError) as error:
-        print(f"fewlabel: error: {error}", file=sys.stderr)
+        print(f"fewlabel: error: {one_line(error)}", file=sys.stderr)
         raise SystemExit(2) from None
     from fewlabel.launch import hand_over
 
-    hand_over(long_form)
+    hand_over(long_form, _check_words)
+
+
+def _check_words(words: Sequence[str]) -> None:
+    from fewlabel.bundle.command_line.check import check_words
+
+    check_words(words)
 
 
 def _needs(command: str, missing: list[str]) -> str:

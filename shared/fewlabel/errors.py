@@ -6,6 +6,8 @@ import dis
 from pathlib import Path
 from types import TracebackType
 
+from fewlabel.listing import shortened
+
 _PACKAGE = Path(__file__).parent
 _RAISE = dis.opmap["RAISE_VARARGS"]
 
@@ -37,10 +39,12 @@ def is_explained(error: BaseException) -> bool:
 def one_line(error: BaseException) -> str:
     """Return the message as one line; those of ValueError and OSError are sentences, others need the error's name.
 
+    Of a very long one, which quotes a name without end, the middle is left out.
+
     >>> one_line(KeyError("image"))
     "KeyError: 'image'"
     """
-    message = " ".join(line.strip() for line in str(error).splitlines())
+    message = shortened(" ".join(line.strip() for line in str(error).splitlines()))
     return message if isinstance(error, (ValueError, OSError)) else f"{type(error).__name__}: {message}"
 
 

@@ -66,7 +66,7 @@ def test_what_a_user_can_mend_is_one_line(
     explain_errors()
     report(wrap(unreadable_note))
     (line,) = capsys.readouterr().err.splitlines()
-    assert line.startswith(f"fewlabel: error: {tmp_path / 'model.json'}: not valid JSON")
+    assert line.startswith(f"fewlabel: error: {tmp_path / 'model.json'} is not valid JSON")
 
 
 @pytest.mark.usefixtures("own_hook")
@@ -78,7 +78,7 @@ def test_the_traceback_is_printed_when_asked_for(
     report(wrapped(unreadable_note))
     lines = capsys.readouterr().err.splitlines()
     assert "RuntimeError: evaluating expression '$@train#trainer.run()'" in lines
-    assert lines[-1].startswith(f"fewlabel: error: {tmp_path / 'model.json'}: not valid JSON")
+    assert lines[-1].startswith(f"fewlabel: error: {tmp_path / 'model.json'} is not valid JSON")
 
 
 def test_a_traceback_is_asked_for_or_not() -> None:

@@ -7,6 +7,8 @@ import numpy as np
 import pytest
 
 from fewlabel.bundle import find_images
+from fewlabel.engines.fingerprint import of_files
+from fewlabel.transforms import LoadCased
 
 WriteSeries = Callable[..., Path]
 VOXELS = np.zeros((4, 4, 2), np.int16)
@@ -134,3 +136,52 @@ def test_a_channel_that_the_network_does_not_know_is_named(tmp_path: Path) -> No
         ValueError, match=r"a_0002\.nii\.gz is channel 2 of 'a', but there are to be 2 channels: the netw"
     ):
         find_images(tmp_path, in_channels=2)
+
+
+ANNEX = "../.git/annex/objects/0K/w1/SHA256E-s1048576--0b8f/SHA256E-s1048576--0b8f"
+
+
+def test_a_link_that_points_nowhere_is_a_scan_that_will_fail(tmp_path: Path) -> None:
+    fill(tmp_path, "b.nii.gz")
+    (tmp_path / "a.nii.gz").symlink_to(ANNEX)
+    (tmp_path / "c").symlink_to("/mnt/unmounted/c")  # of a folder of slices, perhaps
+    (tmp_path / "notes.txt").symlink_to(ANNEX)
+    found = find_images(tmp_path)
+    assert [item["name"] for item in found] == ["a", "b", "c"]
+    for item in (found[0], found[2]):
+        with pytest.raises(FileNotFoundError, match=rf"{item['image']} is a link to "):
+            LoadCased(label_key=None)(item)
+        with pytest.raises(FileNotFoundError, match=rf"{item['image']} is a link to "):
+            of_files(item["image"])
+
+
+@pytest.mark.parametrize("ending", [".dcm", ""])
+@pytest.mark.parametrize("absent", [1, 2])
+def test_a_series_that_lacks_slices_to_links_is_one_scan_that_will_fail(
+    write_series: WriteSeries, tmp_path: Path, absent: int, ending: str
+) -> None:
+    folder = write_series(tmp_path / "scans" / "anna", VOXELS, ending=ending)
+    write_series(tmp_path / "scans" / "bert", VOXELS)
+    for file in sorted(folder.iterdir())[-absent:]:
+        file.unlink()
+        file.symlink_to(ANNEX)
+    anna, bert = find_images(tmp_path / "scans")
+    assert (anna["name"], bert["name"]) == ("anna", "bert")
+    with pytest.raises(FileNotFoundError, match=r"fetch it with `datalad get "):
+        LoadCased(label_key=None)(anna)
+    with pytest.raises(FileNotFoundError, match=r"fetch it with `datalad get "):
+        LoadCased(label_key=None)({"image": str(folder)})
+
+
+@pytest.mark.parametrize("name", ["scans", "a.nii.gz"])
+def test_a_folder_or_file_that_is_such_a_link_is_named(name: str, tmp_path: Path) -> None:
+    (tmp_path / name).symlink_to(ANNEX)
+    with pytest.raises(FileNotFoundError, match=rf"{name} is a link to .*fetch it with `datalad get "):
+        find_images(tmp_path / name)
+
+
+def test_a_pointer_of_git_is_a_scan_that_will_fail(tmp_path: Path) -> None:
+    (tmp_path / "a.nii.gz").write_text("/annex/objects/SHA256E-s1048576--0b8f.nii.gz\n")
+    (item,) = find_images(tmp_path)
+    with pytest.raises(FileNotFoundError, match=r"a\.nii\.gz holds a pointer of git-annex"):
+        LoadCased(label_key=None)(item)

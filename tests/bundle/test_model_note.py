@@ -30,8 +30,8 @@ def test_a_note_that_names_no_channels_is_of_weights_for_one(tmp_path: Path) -> 
 @pytest.mark.parametrize(
     ("note", "message"),
     [
-        (b"{", r"model\.json: not valid JSON .* must hold settings by name; copy the note"),
-        (b"\xff\xfe", r"model\.json: not valid JSON"),
+        (b"{", r"model\.json is not valid JSON: .* must hold settings by name; copy the note"),
+        (b"\xff\xfe", r"model\.json is not valid JSON"),
         (b"[1]", r"model\.json: expected settings by name, found \[1\]; copy the note"),
         (b'{"size": 96}', r"expected the settings \['norm', 'size'\], found \{'size': 96\}"),
         (b'{"size": 96, "norm": "batch", "depth": 3}', "expected the settings"),

@@ -247,7 +247,7 @@ def test_a_broken_case_is_reported_and_the_others_are_done(
     out = capsys.readouterr().out
     assert "done       2" in out
     assert "failed     3" in out
-    assert f"b: {broken} is truncated, corrupt or no image: copy it again" in out
+    assert f"b: {broken} is truncated or corrupt: copy it again" in out
     assert f"cine: {cine}: expected a volume of one channel" in out
     assert "gone.mha" in out
     assert {file.name for file in segmentation.output_dir.glob("*.nii.gz")} == {"a.nii.gz", "c.nii.gz"}

@@ -86,14 +86,14 @@ def test_a_path_with_blanks_quotes_and_other_scripts_reaches_monai_whole(checkou
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("mine.json", b"{", "mine.json is no JSON in UTF-8: Expecting property name"),
-        ("mine.json", b"", "mine.json is no JSON in UTF-8: Expecting value"),
-        ("mine.json", b"\xef\xbb\xbf{}", "mine.json is no JSON in UTF-8: Unexpected UTF-8 BOM"),
-        ("mine.json", b'{"text": "\xe4"}', "mine.json is no JSON in UTF-8: 'utf-8' codec can't decode"),
-        ("mine.json", b"[" * 100_000, "mine.json is no JSON in UTF-8: maximum recursion"),
+        ("mine.json", b"{", "mine.json is not valid JSON: Expecting property name"),
+        ("mine.json", b"", "mine.json is not valid JSON: Expecting value"),
+        ("mine.json", b'{"a": 1, "b": 2, "a": 1}', "mine.json gives the key 'a' twice: remove one of them"),
+        ("mine.json", b'{"text": "\xe4"}', "mine.json is not valid JSON: no text in UTF-8"),
+        ("mine.json", b"[" * 100_000, "mine.json is not valid JSON: lists and objects are nested"),
         ("mine.json", b"[1]", "mine.json holds a list; an overlay is one object"),
         ("mine.json", b"null", "mine.json holds a NoneType; an overlay is one object"),
-        ("mine.yaml", b"a: [1", "mine.yaml is no YAML in UTF-8: while parsing"),
+        ("mine.yaml", b"a: [1", "mine.yaml is not valid YAML in UTF-8: while parsing"),
         ("mine.yaml", b"- 1", "mine.yaml holds a list; an overlay is one object"),
     ],
 )  # fmt: skip
@@ -124,6 +124,8 @@ def test_an_overlay_of_the_bundle_that_is_no_object_is_named(checkout: Path) -> 
         ("train", ["one", "--dataset_dir", "/a", "b"], ValueError, "'b' follows no option"),
         ("train", ["one", "--config_file", "a.json"], ValueError, "train chooses the config files itself"),
         ("train", ["one", "--config-file=a.json"], ValueError, "train chooses the config files itself"),
+        ("train", ["one", "-config_file", "a.json"], ValueError, "train chooses the config files itself"),
+        ("train", ["one", "-with", "smal"], FileNotFoundError, "smal: no such .*; one has multi_gpu_train, small"),
         ("segment", ["one", "--with", "small"], ValueError, "--with small: segment takes no overlay"),
     ],
 )  # fmt: skip

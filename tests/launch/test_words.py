@@ -24,6 +24,7 @@ def arrives(key: str, value: str) -> Any:
     [
         "2024_02_02", "1234", "0x10", "1e3", "True", "c#1", "1234#5", "/data/c#1/scans", "a b/c d", "München/心",
         "a,b", "(a)", "it's", "-1", "~/data", "C:\\data", "a-b", "2024-02-02", "a=b", "it's#1", "s #1@x", "c#50%",
+        "[x]", "{x}", "['a', 'b']", "None", "null", "true", "1e5", "a = b",
     ],
 )  # fmt: skip
 def test_a_path_or_name_arrives_as_typed(key: str, path: str) -> None:
@@ -48,6 +49,6 @@ def test_a_number_list_or_reference_is_what_the_long_form_makes_of_it(typed: str
     assert as_typed("--a#b", typed) == typed
 
 
-@pytest.mark.parametrize("typed", ["None", "null", "['a', 'b']", "'2024'", "$@bundle_root + '/x'", "%file.json#key"])
-def test_at_a_path_too_none_lists_quotes_and_references_go_on_unchanged(typed: str) -> None:
+@pytest.mark.parametrize("typed", ["'2024'", "$@bundle_root + '/x'", "%file.json#key"])
+def test_at_a_path_too_quotes_and_references_go_on_unchanged(typed: str) -> None:
     assert as_typed("--dataset_dir", typed) == typed

@@ -62,14 +62,14 @@ def test_a_truncated_file_is_named_whatever_its_format(tmp_path: Path, image: st
     noise = np.random.default_rng(1).integers(0, 2**15, (16, 16, 16)).astype(np.int16)
     SimpleITK.WriteImage(SimpleITK.GetImageFromArray(noise), str(whole))
     half.write_bytes(whole.read_bytes()[: whole.stat().st_size // 2])
-    with pytest.raises(ValueError, match=rf"half{ending} is truncated, corrupt or no image: copy it again"):
+    with pytest.raises(ValueError, match=rf"half{ending} is truncated or corrupt: copy it again"):
         LoadCased()({"image": image, key: str(half)})
 
 
 def test_a_file_that_is_no_image_is_named(tmp_path: Path) -> None:
     file = tmp_path / "notes.nii.gz"
     file.write_bytes(gzip.compress(b"not an image"))
-    with pytest.raises(ValueError, match=r"notes\.nii\.gz is truncated, corrupt or no image"):
+    with pytest.raises(ValueError, match=r"notes\.nii\.gz is truncated or corrupt"):
         LoadCased()({"image": str(file)})
 
 
@@ -78,9 +78,8 @@ def test_a_missing_file_stays_a_missing_file(tmp_path: Path) -> None:
         LoadCased()({"image": str(tmp_path / "gone.nii.gz")})
 
 
-@pytest.mark.parametrize("shape", [(6, 5, 3, 2), (6, 5)])
-def test_a_time_series_or_a_lone_slice_is_refused_by_name(tmp_path: Path, shape: tuple[int, ...]) -> None:
-    file = nifti(tmp_path / "cine.nii.gz", np.zeros(shape, np.float32))
+def test_a_time_series_is_refused_by_name(tmp_path: Path) -> None:
+    file = nifti(tmp_path / "cine.nii.gz", np.zeros((6, 5, 3, 2), np.float32))
     with pytest.raises(ValueError, match=r"cine\.nii\.gz: expected a volume of one channel, found .*save each"):
         LoadCased()({"image": file})
 

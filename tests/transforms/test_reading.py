@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import SimpleITK
 
-from fewlabel.transforms import LoadCased, SimpleITKReader
+from fewlabel.transforms import LoadCased, SeriesReader
 
 WriteSeries = Callable[..., Path]
 AFFINE = np.array([[-1.5, 0, 0, 20], [0, -1.25, 0, -7], [0, 0, 8, 3], [0, 0, 0, 1]])
@@ -114,5 +114,5 @@ def test_a_truncated_slice_is_told_with_its_series(
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError, match=r"gone\.mha: no such file"):
-        SimpleITKReader().read(str(tmp_path / "gone.mha"))
+    with pytest.raises(FileNotFoundError, match=r"gone\.dcm: no such file"):
+        SeriesReader().read(str(tmp_path / "gone.dcm"))

@@ -26,7 +26,8 @@ def explain_errors(traceback: bool | str = False) -> None:
     everything = parse_bool(traceback)
     if getattr(sys.excepthook, "explains", False):
         return
-    report = sys.excepthook
+    # what explains errors of the command line has done its work when a run begins
+    report = getattr(sys.excepthook, "replaced", sys.excepthook)
 
     def explain(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
         cause = user_facing_cause(error)

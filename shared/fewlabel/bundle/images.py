@@ -7,7 +7,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from fewlabel.data.files.dicom import Series, find_series, looks_like_dicom
+from fewlabel.data.files.dicom import Series, find_absent, find_series, looks_like_dicom
 from fewlabel.data.files.formats import ENDINGS, split_ending
 from fewlabel.data.layout.channels import (
     Channels,
@@ -16,6 +16,7 @@ from fewlabel.data.layout.channels import (
     group_channels,
     split_channel,
 )
+from fewlabel.links import require_content
 
 
 def find_images(folder: str | os.PathLike[str], in_channels: int = 1) -> list[dict[str, Any]]:
@@ -28,12 +29,15 @@ def find_images(folder: str | os.PathLike[str], in_channels: int = 1) -> list[di
     underscores, with the series' number where a folder holds several. Of several channels that are files of their own,
     ``case_0000``, ``case_0001``, ..., ``image`` is the list and ``name`` the case's.
 
+    A link that points nowhere is a scan, too, and so is a folder some of whose slices are such links: loading them
+    fails, so that nothing is left out without a word.
+
     Args:
         folder: the folder, or a single file, of several channels that of the first.
         in_channels: how many channels the network takes. With one, four digits at the end of a name are part of it.
 
     Raises:
-        FileNotFoundError: no such folder.
+        FileNotFoundError: no such folder, or a link that points nowhere in its place.
         ValueError: there is no scan, a case lacks a channel, or two scans have the same name, so that one segmentation
             would replace the other.
         ImportError: there are DICOM files, and SimpleITK is not installed.
@@ -41,6 +45,7 @@ def find_images(folder: str | os.PathLike[str], in_channels: int = 1) -> list[di
     root = Path(folder)
     if not str(folder):
         raise ValueError(f"expected a folder of scans, or a scan, got {str(folder)!r}; name one with --dataset_dir")
+    require_content(root)
     if not root.exists():
         raise FileNotFoundError(
             f"{root}: no such file or folder; name a scan, or the folder of the scans, with --dataset_dir"
@@ -48,12 +53,15 @@ def find_images(folder: str | os.PathLike[str], in_channels: int = 1) -> list[di
     if root.is_file():
         return [_single(root, in_channels)]
     place = root / "imagesTs" if (root / "imagesTs").is_dir() else root
-    files = sorted(path for path in place.iterdir() if path.is_file() and split_ending(path.name) is not None)
+    files = sorted(path for path in place.iterdir() if not path.is_dir() and split_ending(path.name) is not None)
     if in_channels > 1:
         found = [_case(name, channels, in_channels) for name, channels in group_channels(files, several=True).items()]
     else:
         found = [_single(path, 1) for path in files]
-    found += _series_items(find_series(place), place)
+    absent, series = find_absent(place), find_series(place)
+    found += _series_items([one for one in series if one.folder not in absent], place)
+    in_series = {one.folder for one in series}
+    found += [_absent_item(folder, links, folder in in_series, place) for folder, links in absent.items()]
     if not found:
         raise ValueError(
             f"{place}: no scan in it; looked for files that end in {', '.join(ENDINGS)}, and for DICOM series, also in "
@@ -94,6 +102,13 @@ def _series_items(found: list[Series], root: Path) -> list[dict[str, Any]]:
             name += f"_{series.uid}" if of_number[series.folder, series.number] > 1 else ""
         items.append({"image": str(series.folder) if series.alone else list(series.files), "name": name})
     return items
+
+
+def _absent_item(folder: Path, links: list[Path], has_series: bool, root: Path) -> dict[str, Any]:
+    """An item that can only fail: by the name of its link, or of the folder whose slices are links."""
+    alone = len(links) == 1 and not links[0].suffix and not has_series
+    name = "_".join((links[0] if alone else folder).relative_to(root).parts or (root.resolve().name,))
+    return {"image": str(links[0]), "name": name}
 
 
 def _distinct(items: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from fewlabel.data.layout.dataset_json import read_json
+from fewlabel.data.layout.dataset_json import read_object
 
 
 def promised_classes(bundle_root: str | os.PathLike[str]) -> int:
@@ -16,7 +16,7 @@ def promised_classes(bundle_root: str | os.PathLike[str]) -> int:
         ValueError: the metadata do not say it.
     """
     file = Path(bundle_root) / "configs" / "metadata.json"
-    found: Any = read_json(file) if file.is_file() else {}
+    found: Any = read_object(file) if file.is_file() else {}
     for key in ("network_data_format", "outputs", "pred", "num_channels"):
         found = found.get(key) if isinstance(found, dict) else None
     if not isinstance(found, int) or found < 2:

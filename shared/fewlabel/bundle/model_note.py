@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -10,6 +9,8 @@ from typing import Any
 
 from fewlabel.conventions.intensity import check_intensity
 from fewlabel.conventions.orientation import check_slice_axis
+from fewlabel.json_files import read_json
+from fewlabel.listing import shown
 
 _FIX = "; copy the note that belongs to these weights, or delete it if they were trained with the paper's settings"
 
@@ -39,20 +40,21 @@ def training_settings(checkpoint: str | os.PathLike[str], **paper: Any) -> dict[
         paper: the settings by name, with the paper's values.
 
     Raises:
+        FileNotFoundError: the note is a link that points nowhere.
         ValueError: the note is not JSON, or holds other settings or values of another kind.
     """
     note = Path(checkpoint).with_suffix(".json")
-    if not note.exists():
+    if not os.path.lexists(note):
         return paper
     found = read_note(note)
     found = {**{name: value for name, value in paper.items() if name in _ADDED}, **found}
     if set(found) != set(paper):
-        raise ValueError(f"{note}: expected the settings {sorted(paper)}, found {found}{_FIX}")
+        raise ValueError(f"{note}: expected the settings {sorted(paper)}, found {shown(found)}{_FIX}")
     for name, value in paper.items():
         if name in _ADDED:
             _check(note, name, found[name])
         elif type(found[name]) is not type(value):
-            raise ValueError(f"{note}: {name} must be like {value!r}, found {found[name]!r}{_FIX}")
+            raise ValueError(f"{note}: {name} must be like {value!r}, found {shown(found[name])}{_FIX}")
     return found
 
 
@@ -70,9 +72,9 @@ def read_note(note: Path) -> dict[str, Any]:
         ValueError: the note is not JSON, or holds no settings.
     """
     try:
-        found = json.loads(note.read_text(encoding="utf-8"))
-    except ValueError as error:  # of JSON or of its encoding
-        raise ValueError(f"{note}: not valid JSON ({error}); it must hold settings by name{_FIX}") from error
+        found = read_json(note)
+    except ValueError as error:
+        raise ValueError(f"{error}; it must hold settings by name{_FIX}") from error
     if not isinstance(found, dict):
-        raise ValueError(f"{note}: expected settings by name, found {found!r}{_FIX}")
+        raise ValueError(f"{note}: expected settings by name, found {shown(found)}{_FIX}")
     return found

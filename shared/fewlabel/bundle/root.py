@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import fewlabel
+from fewlabel.json_files import read_json
 from fewlabel.launch.folders import INSTALLED, work_folder
 
 
@@ -49,6 +49,6 @@ def _candidates(name: str) -> Iterator[Path]:
 def _is_bundle(folder: Path, name: str) -> bool:
     metadata = folder / "configs" / "metadata.json"
     try:
-        return bool(metadata.is_file() and json.loads(metadata.read_text(encoding="utf-8"))["name"] == name)
+        return bool(metadata.is_file() and read_json(metadata)["name"] == name)
     except (OSError, ValueError, KeyError, TypeError):
         return False  # some other project's folder of that shape; ours is still to be found

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from fewlabel.atomic import atomic_write
+from fewlabel.json_files import read_json
 
 _log = logging.getLogger(__name__)
 
@@ -76,7 +77,7 @@ class CompletedCases:
         if not path.is_file():
             return None
         try:
-            note = json.loads(path.read_text(encoding="utf-8"))
+            note = read_json(path)
             if all(isinstance(note[key], dict) for key in ("marks", "files")) and "quality" in note:
                 return dict(note)
         except (ValueError, KeyError, TypeError):

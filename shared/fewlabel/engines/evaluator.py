@@ -27,6 +27,7 @@ from fewlabel.handlers.history import read_history
 from fewlabel.handlers.model_saver import load_network
 from fewlabel.handlers.processes import is_main_process, wait_for_all
 from fewlabel.handlers.strict_mean_dice import UNMEASURED
+from fewlabel.json_files import read_json
 from fewlabel.reports import CaseView, case_picture, format_table, summarize, write_report, write_scores_csv
 from fewlabel.version import __version__
 
@@ -125,7 +126,7 @@ class CheckpointEvaluator:
         note = path.with_suffix(".json")
         if not note.is_file():
             return
-        noted = json.loads(note.read_text(encoding="utf-8"))
+        noted = read_json(note)
         now = {key: self.settings[key] for key in noted if key in self.settings}
         trained = {key: noted[key] for key in now}
         if trained != json.loads(json.dumps(now)):

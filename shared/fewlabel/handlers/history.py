@@ -91,7 +91,7 @@ def read_history(path: str | os.PathLike[str]) -> list[dict[str, Any]]:
     for number, line in enumerate(Path(path).read_text().splitlines(), start=1):
         try:
             record = json.loads(line)
-        except json.JSONDecodeError as error:
+        except (ValueError, RecursionError) as error:
             raise ValueError(f"{path}, line {number}: not JSON ({error}); remove the line or the file") from error
         if not isinstance(record, dict) or "epoch" not in record:
             raise ValueError(f"{path}, line {number}: not the record of an epoch; remove the line or the file")

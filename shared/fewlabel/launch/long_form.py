@@ -67,7 +67,7 @@ def _read(command: str, words: Sequence[str]) -> tuple[str, list[str], list[str]
         given = value is not None
         if not given and rest and not is_option(rest[0]) and rest[0] != "--":
             value = rest.pop(0)
-        if key == _OURS:
+        if _name(key) == _name(_OURS):
             if not value:
                 raise ValueError(f"{_OURS} needs a name or a file, for instance {_OURS} small")
             overlays.append(value)
@@ -77,7 +77,7 @@ def _read(command: str, words: Sequence[str]) -> tuple[str, list[str], list[str]
 
 
 def _option(command: str, word: str, key: str, value: str | None, joined: bool) -> list[str]:
-    if key.replace("-", "_") == "__config_file":
+    if _name(key) == "config_file":
         raise ValueError(
             f"fewlabel {command} chooses the config files itself; add overlays with {_OURS}, or run "
             "python -m monai.bundle run --config_file"
@@ -86,6 +86,11 @@ def _option(command: str, word: str, key: str, value: str | None, joined: bool) 
         return [word]
     value = as_typed(key, value)
     return [f"{key}={value}"] if joined else [word, value]
+
+
+def _name(key: str) -> str:
+    """The name of an option: Fire takes one dash or two, and dashes for underscores."""
+    return key.lstrip("-").replace("-", "_")
 
 
 def _own(configs: Path, name: str) -> Path:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 import yaml
+
+from fewlabel.json_files import read_json
 
 # files of configs/ that are complete alone, or that a command adds itself
 _NO_OVERLAYS = {"train", "inference", "evaluate", "metadata"}
@@ -23,7 +24,8 @@ def overlay(configs: Path, name: str) -> Path:
 
     Raises:
         FileNotFoundError: neither; the message names the overlays that the bundle has.
-        ValueError: the file is no JSON or YAML, or not an object, about which MONAI complains without its name.
+        ValueError: the file is no JSON or YAML, gives a key twice, or is not an object, about which MONAI says nothing,
+            or not which file it is.
     """
     file = _find(configs, name)
     content = _content(file)
@@ -33,12 +35,13 @@ def overlay(configs: Path, name: str) -> Path:
 
 
 def _content(file: Path) -> Any:
+    if file.suffix == ".json":
+        return read_json(file)
     try:
-        text = file.read_text(encoding="utf-8")
-        return json.loads(text) if file.suffix == ".json" else yaml.safe_load(text)
+        return yaml.safe_load(file.read_text(encoding="utf-8"))
     except (ValueError, RecursionError, yaml.YAMLError) as error:
-        kind = "JSON" if file.suffix == ".json" else "YAML"
-        raise ValueError(f"{file} is no {kind} in UTF-8: {error}; write an object of keys and values") from error
+        reason = " ".join(str(error).split())
+        raise ValueError(f"{file} is not valid YAML in UTF-8: {reason}; write an object of keys and values") from error
 
 
 def _find(configs: Path, name: str) -> Path:

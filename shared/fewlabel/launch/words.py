@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import re
+import shlex
 
-# the last word of keys whose value is a path or a name
-_TEXT = {"checkpoint", "dir", "file", "image", "name", "path", "root", "title", "uri"}
+# the last word of keys whose value is a path or a name, and the files that an evaluation scores, by names of one's own
+_TEXT = re.compile(
+    r"(^|[_#:-])(checkpoint|dir|file|history|image|name|path|root|text|title|uri)$|(^|[#:])checkpoints(#|::)\w+$"
+)
 
 
 def is_option(word: str) -> bool:
@@ -27,13 +30,33 @@ def split_option(word: str) -> tuple[str, str | None]:
     return key, (value if sign else None)
 
 
+def is_text(key: str) -> bool:
+    """Return whether the value of a key is a path or a name.
+
+    >>> is_text("dataset_dir"), is_text("evaluation#checkpoints#mine"), is_text("paper#steps")
+    (True, True, False)
+    """
+    return _TEXT.search(key) is not None
+
+
+def quoted(text: str) -> str:
+    """Return a text as it is written in a shell for Fire, which takes quotes off and leaves what they hold.
+
+    >>> print(quoted("1234"))
+    "'1234'"
+    """
+    written = repr(text)
+    return shlex.quote(written) if set('"$`\\!') & set(written) else f'"{written}"'
+
+
 def as_typed(key: str, value: str) -> str:
     """Return a value such that a path, a name or a word reaches the config as it was typed.
 
     Fire reads a value as Python, so ``1234`` is a number and the rest of ``c#1`` a comment; and MONAI reads ``#`` in a
     text as ``::``. That is right for numbers, lists, ``None``, ``True`` and references, which are left to them; not for
-    a folder called ``2024_02_02``, which would be 20240202, nor for one called ``c#1``. These are put in quotes, and a
-    number sign is written as its code in an expression. Values in brackets or quotes are left as they are.
+    a folder called ``2024_02_02``, which would be 20240202, ``[x]``, or ``c#1``. These are put in quotes, and a number
+    sign is written as its code in an expression. Values in quotes, and references and expressions, are left as they
+    are, and so are values in brackets of keys that hold no path or name.
 
     Args:
         key: the option; the value of ``--dataset_dir``, ``--train#dataset#cache_dir`` and the like is a path.
@@ -44,17 +67,15 @@ def as_typed(key: str, value: str) -> str:
     """
     from fire.parser import DefaultParseValue
 
-    if value[:1] in tuple("[{'\"$@%"):
+    if value[:1] in tuple("'\"$@%"):
+        return value
+    named = is_text(key)
+    if value[:1] in tuple("[{") and not named:
         return value
     read = DefaultParseValue(value)
-    is_text = isinstance(read, str) or "#" in value or _is_text(key)
-    if not is_text or read is None:
+    if not (named or isinstance(read, str) or "#" in value) or (read is None and not named):
         return value
     if "#" in value:
         # MONAI resolves @ and % in an expression
         return repr("$" + repr(value).replace("#", r"\x23").replace("@", r"\x40").replace("%", r"\x25"))
     return value if read == value else repr(value)
-
-
-def _is_text(key: str) -> bool:
-    return re.split("[#:_-]", key)[-1] in _TEXT

@@ -12,21 +12,22 @@ from monai.data import ImageReader, MetaTensor
 from monai.transforms import LoadImage, LoadImaged
 
 from fewlabel.conventions.labels import IGNORED
+from fewlabel.data.files.formats import ENDINGS
+from fewlabel.links import require_content
 from fewlabel.transforms.case_checks import CheckCased
 from fewlabel.transforms.dicom import SeriesError
-from fewlabel.transforms.nifti import NiftiReader
-from fewlabel.transforms.reading import SimpleITKReader
+from fewlabel.transforms.reading import SeriesReader
+from fewlabel.transforms.volume_reader import VolumeReader
 
 File = str | PathLike[str]
-_VOLUMES = (".nii", ".nii.gz", ".nrrd", ".mha", ".mhd")
 
 
 class LoadCased(LoadImaged):
     """Load a case's image and, if it has one, its label; check both; name the file in every error.
 
-    Volumes come channel first, as float32, as they are stored, with their geometry: NIfTI by
-    :class:`fewlabel.transforms.NiftiReader`; NRRD, MetaImage and DICOM series (a folder, or the list of its files) by
-    :class:`fewlabel.transforms.SimpleITKReader`. An unlabeled case, and one to be segmented, has no label key. Whoever
+    Volumes come channel first, as float32, as they are stored, with their geometry: NIfTI, NRRD and MetaImage by
+    :class:`fewlabel.transforms.VolumeReader`; DICOM series (a folder, or the list of its files) by
+    :class:`fewlabel.transforms.SeriesReader`. An unlabeled case, and one to be segmented, has no label key. Whoever
     shows a volume to a network reorients it: :class:`fewlabel.transforms.Reorientd` in training, the inferer after.
 
     The channels of an image lie along the fourth axis of its file, or are files of their own: a list of files that
@@ -57,8 +58,8 @@ class LoadCased(LoadImaged):
     ) -> None:
         super().__init__([image_key] if label_key is None else [image_key, label_key], allow_missing_keys=True)
         self._loader = _NamingLoader(image_only=True, ensure_channel_first=True)
-        self._loader.register(NiftiReader())
-        self._loader.register(SimpleITKReader())  # the last is asked first
+        self._loader.register(SeriesReader())
+        self._loader.register(VolumeReader())  # the last is asked first
         self.check = CheckCased(num_classes, image_key, label_key, ignored)
         self.in_channels = in_channels
 
@@ -70,11 +71,16 @@ class LoadCased(LoadImaged):
             expected = f"{self.in_channels} channels" if self.in_channels > 1 else "one channel"
             raise ValueError(
                 f"{_shown(data[self.check.image_key])}: expected a volume of {expected}, found {tuple(image.shape)} "
-                "with channels first; save each time as a volume, a single slice as a volume of one, and channels as "
-                "case_0000, case_0001, ... or along a fourth axis"
+                "with channels first; save each time as a volume, and channels as case_0000, case_0001, ... or along a "
+                "fourth axis"
+            )
+        label = self.check.label_key
+        if label in case and case[label].shape[0] != 1:
+            raise ValueError(
+                f"{_shown(data[label])} holds {case[label].shape[0]} label maps along its fourth axis; expected one: "
+                "keep one, with a value for each label"
             )
         case = self.check(case)
-        label = self.check.label_key
         if self.check.ignored is not None and label in case:
             case[label] = torch.where(case[label] == self.check.ignored, IGNORED, case[label])
         return case
@@ -90,22 +96,32 @@ class _NamingLoader(LoadImage):
             if self.image_only:
                 return _join(channels, loaded)
             return _join(channels, [image for image, _ in loaded]), loaded[0][1]
+        for file in [filename] if isinstance(filename, str | PathLike) else filename:
+            require_content(Path(file))
         try:
             return super().__call__(filename, reader)
         except (FileNotFoundError, PermissionError, ImportError, SeriesError):
             raise
+        except ValueError as error:
+            if _shown(filename) in str(error):
+                raise
+            raise _damaged(filename, error) from error
         except Exception as error:  # every reader has its own errors; none is lost
-            reason = " ".join(str(error).split()) or type(error).__name__
-            raise ValueError(
-                f"{_shown(filename)} is truncated, corrupt or no image: copy it again from its source, or export it as "
-                f"NIfTI ({reason[-200:]})"
-            ) from error
+            raise _damaged(filename, error) from error
+
+
+def _damaged(files: Sequence[File] | File, error: Exception) -> ValueError:
+    reason = " ".join(str(error).split()) or type(error).__name__
+    return ValueError(
+        f"{_shown(files)} is truncated, corrupt or no image: copy it again from its source, or export it as NIfTI "
+        f"({reason[-200:]})"
+    )
 
 
 def _channels(files: Sequence[File] | File) -> list[str]:
     """The files of an image's channels; none if it is one file, or the slices of a DICOM series."""
     names = [] if isinstance(files, str | PathLike) else [str(file) for file in files]
-    return names if len(names) > 1 and all(name.lower().endswith(_VOLUMES) for name in names) else []
+    return names if len(names) > 1 and all(name.lower().endswith(ENDINGS) for name in names) else []
 
 
 def _join(files: Sequence[File], channels: Sequence[Any]) -> Any:

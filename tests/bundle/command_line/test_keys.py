@@ -54,6 +54,16 @@ def test_a_misspelled_key_is_refused_with_the_nearest_one(key: str, nearest: str
         require_known_keys([train], {key: 1})
 
 
+@pytest.mark.parametrize("key", ["num_classes", "size"])
+def test_a_setting_of_the_training_run_is_no_hint_to_the_network_at_inference(key: str, tmp_path: Path) -> None:
+    trained = {"_target_": "fewlabel.bundle.training_settings", "checkpoint": "m.pt", "num_classes": 4, "size": 96}
+    inference = written(tmp_path / "inference.json", {"trained": trained, "network_def": TRAIN["network_def"]})
+    message = rf"^--{key} belongs to the training run: model.json .* leave it out"
+    with pytest.raises(ValueError, match=message) as caught:
+        require_known_keys([inference], {key: 5})
+    assert "nearest" not in str(caught.value)
+
+
 def test_every_misspelled_key_is_named(train: str) -> None:
     with pytest.raises(ValueError, match=r"--resmue is .* --resume; --paper#step is .* --paper#steps; nothing"):
         require_known_keys([train], {"resmue": True, "paper#step": 10, "demo#steps": 10})

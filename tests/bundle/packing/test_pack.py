@@ -175,8 +175,29 @@ def test_a_missing_license_is_named(bundle: Path, tmp_path: Path) -> None:
 
 
 def test_the_command_prints_where_the_zip_is(bundle: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    add_weights(bundle, small_unet().state_dict())
     main(["pack", str(bundle), "--out", str(tmp_path / "dist")])
-    assert capsys.readouterr().out.strip() == str(tmp_path / "dist" / "tiny_v1.2.3.zip")
+    said = capsys.readouterr()
+    assert said.out.strip() == str(tmp_path / "dist" / "tiny_v1.2.3.zip")
+    assert said.err == "with the weights models/model.pt\n"
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--weights", "false"], "without weights: who segments with it trains it first, "),
+        (
+            ["--url", "https://example.org/tiny", "--large_file_mb", "1e-6"],
+            "without the weights models/model.pt, which ",
+        ),
+    ],
+)
+def test_the_command_says_when_no_weights_went_in(
+    options: list[str], said: str, bundle: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    add_weights(bundle, small_unet().state_dict())
+    main(["pack", str(bundle), "--out", str(tmp_path / "dist"), *options])
+    assert capsys.readouterr().err.splitlines()[-1].startswith(said)
 
 
 @pytest.mark.parametrize(

@@ -1,9 +1,12 @@
 from __future__ import annotations
 
+import gzip
+
 import numpy as np
 import pytest
 
 from fewlabel.data.checks.dataset import check
+from fewlabel.data.checks.problems import Problem
 from fewlabel.data.files.volumes import read_volume
 
 
@@ -254,3 +257,31 @@ def test_the_ignored_value_is_known(dataset):
     report = check(dataset.root)
     assert report.ok
     assert "labels: 0 background, 1 liver; 2 is ignored" in str(report)
+
+
+def test_one_bad_scan_is_named_and_the_others_are_looked_at(dataset):
+    dataset.training(5)
+    images = dataset.root / "imagesTr"
+    whole = gzip.decompress((images / "a00.nii.gz").read_bytes())
+    claimed = bytearray(whole)
+    claimed[42:48] = np.array([30000] * 3, "<i2").tobytes()  # dim[1] to dim[3]
+    (images / "a00.nii.gz").write_bytes(gzip.compress(bytes(claimed)))
+    with open(images / "a01.nii.gz", "ab") as stream:
+        stream.write(gzip.compress(b"\0" * (1 << 20)) * 100)
+    (images / "a02.nii.gz").unlink()
+    (images / "a02.nii.gz").symlink_to("../.git/annex/objects/0K/a02")
+    report = check(dataset.root)
+    unreadable = {p.volume: p.message for p in report.problems if p.kind == "unreadable"}
+    assert set(unreadable) == {"a00", "a01", "a02"}
+    assert "a00.nii.gz would take 216 TB of memory" in unreadable["a00"]
+    assert "a01.nii.gz goes on behind its voxels" in unreadable["a01"]
+    assert "a02.nii.gz is a link to" in unreadable["a02"]
+    assert "datalad get" in unreadable["a02"]
+    assert all(row.values == (0, 1, 2) for row in report.rows if row.volume in ("a03", "a04"))
+
+
+def test_a_message_of_a_megabyte_is_shortened():
+    problem = Problem("error", "kind", "file: " + "x" * 1_000_000 + ": remove it")
+    assert len(problem.message) < 2100
+    assert problem.message.startswith("file: x")
+    assert problem.message.endswith("x: remove it")

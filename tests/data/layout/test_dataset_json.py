@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from fewlabel.data.layout.dataset_json import read_channel_names, read_ignored_value, read_json, read_labels
+from fewlabel.data.layout.dataset_json import read_channel_names, read_ignored_value, read_labels, read_object
 
 FILE = Path("dataset.json")
 
@@ -101,16 +101,16 @@ def test_values_with_gaps_are_refused(values):
 
 def test_json_may_begin_with_the_byte_order_mark_of_windows_editors(tmp_path):
     (tmp_path / "a.json").write_bytes(b'\xef\xbb\xbf{"labels": {}}')
-    assert read_json(tmp_path / "a.json") == {"labels": {}}
+    assert read_object(tmp_path / "a.json") == {"labels": {}}
 
 
 def test_broken_json_is_named_with_its_line(tmp_path):
     (tmp_path / "a.json").write_text('{"labels":\n oops}')
     with pytest.raises(ValueError, match=r"a\.json is not valid JSON: .*line 2"):
-        read_json(tmp_path / "a.json")
+        read_object(tmp_path / "a.json")
 
 
 def test_json_that_is_no_object_is_refused(tmp_path):
     (tmp_path / "a.json").write_text("[1, 2]")
     with pytest.raises(ValueError, match=r"a\.json holds a list; expected an object in braces"):
-        read_json(tmp_path / "a.json")
+        read_object(tmp_path / "a.json")

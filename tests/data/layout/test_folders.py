@@ -3,6 +3,8 @@ from __future__ import annotations
 import pytest
 
 from fewlabel.data.layout.folders import read_layout
+from fewlabel.data.layout.splits import assign_splits
+from fewlabel.data.layout.splits_json import read_splits
 
 
 def found(dataset):
@@ -255,3 +257,78 @@ def test_broken_json_and_wrong_labels_are_reported_not_raised(dataset):
     assert "is not valid JSON" in messages(dataset)[0]
     dataset.json("dataset.json", {"labels": {}})
     assert "names no labels" in messages(dataset)[0]
+
+
+ANNEX = "../.git/annex/objects/0K/w1/SHA256E-s1048576--0b8f/SHA256E-s1048576--0b8f"
+
+
+@pytest.mark.parametrize("name", ["imagesTr", "labelsTr", "imagesTs", "labelsTs", "dataset.json"])
+def test_a_folder_or_description_that_is_a_link_to_nowhere_is_told_from_one_that_is_missing(dataset, name):
+    path = dataset.training(3).root / name
+    if path.exists():
+        path.rename(dataset.root / "elsewhere")
+    path.symlink_to(ANNEX)
+    assert any(f"{path} is a link to {ANNEX}" in message for message in messages(dataset))
+
+
+def test_a_listed_file_that_is_a_link_to_nowhere_is_told_with_how_to_fetch_it(dataset):
+    dataset.training(2).describe(training=[{"image": "./imagesTr/a00.nii.gz", "label": "./labelsTr/a00.nii.gz"}])
+    (dataset.root / "labelsTr/a00.nii.gz").unlink()
+    (dataset.root / "labelsTr/a00.nii.gz").symlink_to(ANNEX)
+    assert any('under "training", which is a link to' in m and "datalad get" in m for m in messages(dataset))
+
+
+@pytest.mark.parametrize("entry", ["x" * 1_000_000, "a\0b", "", None, {"image": "x" * 1_000_000, "label": 3}])
+def test_a_path_that_can_be_none_is_quoted_in_short(dataset, entry):
+    dataset.training(2).describe(training=[{"image": entry, "label": "b"}])
+    (message,) = [text for text in messages(dataset) if "training" in text]
+    assert "expected {" in message
+    assert len(message) < 500
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        {"labels": {"background": 0, "x" * 1_000_000: 1}},
+        {"labels": {"0": "background", "1": "x" * 1_000_000}},
+        {"labels": {"background": 0, "liver": "x" * 1_000_000}},
+        {"labels": {"background": 0, "9" * 100_000: "liver"}},
+        {"labels": {"background": 0, "liver": 1}, "channel_names": {"0": "x" * 1_000_000}},
+        {"labels": {"background": 0, "liver": 1}, "channel_names": ["x" * 1_000_000] * 2 + [1]},
+        {"labels": {"background": 0, "liver": 1}, "modality": {"1": "x" * 1_000_000}},
+    ],
+)
+def test_a_name_without_end_is_refused_in_short(dataset, content):
+    dataset.training(2).json("dataset.json", content)
+    (message,) = [text for text in messages(dataset) if "dataset.json" in text]
+    assert len(message) < 500
+
+
+@pytest.mark.parametrize(
+    ("content", "count"),
+    [
+        ({"labeled": ["x" * 1_000_000]}, 1),
+        ({"cases": {"x" * 1_000_000: ["a00"]}}, 1),
+        ({"cases": {"p": ["x" * 1_000_000]}}, 1),
+        ({"x" * 1_000_000: []}, 1),
+        ({"labeled": "x" * 1_000_000}, 1),
+    ],
+)
+def test_a_name_without_end_in_the_splits_is_refused_in_short(dataset, content, count):
+    dataset.training(3).json("splits.json", content)
+    problems = [p for p in read_splits(read_layout(dataset.root)).problems if p.severity == "error"]
+    assert len(problems) == count
+    assert all(len(problem.message) < 500 for problem in problems)
+
+
+@pytest.mark.parametrize("name", ["splits.json", "splits_final.json"])
+@pytest.mark.parametrize("target", [ANNEX, None])
+def test_splits_that_cannot_be_read_are_an_error_and_not_passed_over(dataset, name, target):
+    path = dataset.training(3).root / name
+    if target:
+        path.symlink_to(target)
+    else:
+        path.write_text("[" * 100_000)
+    problems = assign_splits(read_layout(dataset.root), 0, None).problems
+    (message,) = [problem.message for problem in problems if problem.severity == "error" and name in problem.message]
+    assert "datalad get" in message if target else "nested more than 100 levels" in message

@@ -6,6 +6,8 @@ import os
 from pathlib import Path
 from typing import Any
 
+import nibabel as nib
+import numpy as np
 import pytest
 
 from fewlabel.cli import main
@@ -173,6 +175,36 @@ def test_a_pair_of_different_shapes_is_an_error_that_names_both(folders: Folders
     folders.mask("a.nii.gz", shape=(6, 5, 3))
     with pytest.raises(ValueError, match=r"labels/a\.nii\.gz has the shape \(6, 5, 3\), but its image .*\(6, 5, 4\)"):
         folders.prepare()
+
+
+@pytest.mark.parametrize("mapping", ["", "0:0,1:1"])
+def test_a_label_map_that_lies_elsewhere_is_an_error_that_names_both(folders: Folders, mapping: str) -> None:
+    folders.scan("a.nii.gz")
+    voxels = folders.mask("a.nii.gz")
+    nib.save(nib.Nifti1Image(voxels, np.diag([1.5, 1.5, 6, 1])), folders.labels / "a.nii.gz")
+    message = r"labels/a\.nii\.gz lies elsewhere than its image .*images/a\.nii\.gz: their affines differ by up to 1;"
+    with pytest.raises(ValueError, match=message):
+        folders.prepare(mapping=mapping)
+    assert not folders.out.exists()
+
+
+def test_channels_that_lie_elsewhere_are_an_error_that_names_both(folders: Folders) -> None:
+    voxels = folders.scan("a_0000.nii.gz")
+    nib.save(nib.Nifti1Image(voxels, np.diag([1.5, 1.5, 6, 1])), folders.images / "a_0001.nii.gz")
+    folders.mask("a.nii.gz")
+    with pytest.raises(ValueError, match=r"a_0001\.nii\.gz lies elsewhere than its image .*a_0000\.nii\.gz"):
+        folders.prepare()
+
+
+@pytest.mark.parametrize("where", ["images", "labels"])
+def test_a_voxel_that_is_not_finite_is_an_error_that_names_the_file(folders: Folders, where: str) -> None:
+    voxels = folders.scan("a.nii.gz")
+    folders.mask("a.nii.gz")
+    voxels[1, 2, 3] = np.nan
+    nib.save(nib.Nifti1Image(voxels, np.diag([1.5, 1.5, 5, 1])), folders.images.with_name(where) / "a.nii.gz")
+    with pytest.raises(ValueError, match=rf"{where}/a\.nii\.gz holds NaN or infinite voxels"):
+        folders.prepare()
+    assert not folders.out.exists()
 
 
 def test_a_folder_that_holds_files_is_not_written_to(folders: Folders) -> None:

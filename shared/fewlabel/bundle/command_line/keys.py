@@ -10,6 +10,7 @@ from monai.bundle import ConfigParser, ReferenceResolver
 from monai.bundle.utils import DEFAULT_EXP_MGMT_SETTINGS, merge_kv
 
 from fewlabel.bundle.command_line.components import is_argument
+from fewlabel.bundle.command_line.config_files import load_config
 from fewlabel.bundle.command_line.nearest import nearest_key
 from fewlabel.bundle.command_line.references import prefixes, referred_keys
 from fewlabel.bundle.command_line.whole_objects import differences
@@ -36,10 +37,10 @@ def require_known_keys(config_files: Sequence[str], overrides: Mapping[str, Any]
             ones the nearest that exists.
 
     """
-    parser = ConfigParser(ConfigParser.load_config_files(list(config_files[:1])))
+    parser = ConfigParser(load_config(config_files[0]) if config_files else {})
     new: dict[str, str | None] = {}  # the file of each key that no config before it has
     lost: dict[str, str | None] = {}  # and of each object that came without this key of the one before it
-    layers = [(file, ConfigParser.load_config_file(file)) for file in config_files[1:]]
+    layers = [(file, load_config(file)) for file in config_files[1:]]
     for file, layer in [*layers, (None, overrides)]:
         added, dropped = _lay_over(parser, layer)
         new.update({key: file for key in added if key not in lost})
@@ -53,6 +54,13 @@ def require_known_keys(config_files: Sequence[str], overrides: Mapping[str, Any]
         return next(prefixes(key)) in free or is_argument(parser, key)
 
     unknown = {key: file for key, file in new.items() if not (key in referred or is_free(key))}
+    for key, file in unknown.items():
+        if key in _trained_settings(parser):
+            what = f"--{key}" if file is None else f"{key} in {file}"
+            raise ValueError(
+                f"{what} belongs to the training run: model.json beside the weights says it, for whoever segments with "
+                "them; leave it out; nothing was run"
+            )
     missing = {key: file for key, file in lost.items() if not (key in parser or is_free(key))}
     known = [key for key in _keys(parser.get()) if key not in unknown]
     faults = [_unknown(key, nearest_key(parser, key, [*known, *missing]), file) for key, file in unknown.items()]
@@ -79,6 +87,12 @@ def _lay_over(parser: ConfigParser, layer: Mapping[str, Any]) -> tuple[list[str]
         if key in parser or isinstance(parser.get(above), dict):
             merge_kv(parser, name if key in parser else key, deepcopy(value))
     return [key for key in new if key not in lost], lost
+
+
+def _trained_settings(parser: Any) -> set[str]:
+    """Return the settings of a training run that a config for inference takes from the note beside the weights."""
+    trained = parser.get("trained")
+    return {name for name in trained if name != "checkpoint"} if isinstance(trained, dict) else set()
 
 
 def _keys_of_tracking(tracking: Any) -> set[str]:

@@ -15,6 +15,8 @@ from fire.decorators import SetParseFn
 from fire.parser import DefaultParseValue
 from monai.utils import ensure_tuple
 
+from fewlabel.bundle.command_line.config_files import load_config
+
 _PROGRAM = ("monai", "bundle", "__main__.py")
 _VERBS = ("run", "run_workflow")
 
@@ -44,12 +46,16 @@ def parse_run_command(argv: Sequence[str]) -> RunCommand | None:
         argv: `sys.argv` of the process.
 
     Raises:
-        ValueError: the name of an override starts with a plus, which `monai.bundle` takes away.
+        FileNotFoundError: there is no such `--args_file`.
+        ValueError: that file is no JSON or YAML, or the name of an override starts with a plus, which `monai.bundle`
+            takes away.
 
     """
     if len(argv) < 2 or Path(argv[0]).parts[-3:] != _PROGRAM or argv[1] not in _VERBS:
         return None
     arguments = _arguments(argv[1:], DefaultParseValue)
+    if isinstance(defaults := arguments.get("args_file"), str):
+        load_config(defaults)  # says what is wrong with the file
     given = monai.bundle.update_kwargs(arguments.pop("args_file", None), **arguments)
     _require_no_plus([*arguments, *given])
     known = _arguments_of_monai()

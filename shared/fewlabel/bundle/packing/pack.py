@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 import re
@@ -14,6 +13,7 @@ import fewlabel
 from fewlabel.atomic import atomic_open
 from fewlabel.bundle.checkpoint import NETWORKS, check_weights
 from fewlabel.bundle.packing.large_files import LARGE_FILES, LIMIT_MB, dump, entry, parse
+from fewlabel.json_files import read_json
 from fewlabel.launch import bundle_folder, work_folder
 from fewlabel.launch.folders import INSTALLED
 
@@ -76,6 +76,20 @@ def pack_bundle(
     return _write(Path(out) / f"{name}_v{version}.zip", {f"{name}/{path}": what for path, what in contents.items()})
 
 
+def packed_weights(archive: Path) -> str:
+    """Say in a sentence which weights a zip of :func:`pack_bundle` has."""
+    with zipfile.ZipFile(archive) as files:
+        inside = [entry.filename.partition("/")[2] for entry in files.infolist()]
+        listed = next((name for name in files.namelist() if name.endswith(f"/{LARGE_FILES}")), None)
+        elsewhere = [str(item["path"]) for item in parse(files.read(listed))] if listed else []
+    parts = []
+    if packed := [file for file in NETWORKS if file in inside]:
+        parts.append(f"with the weights {' and '.join(packed)}")
+    if apart := [file for file in NETWORKS if file in elsewhere]:
+        parts.append(f"without the weights {' and '.join(apart)}, which {LARGE_FILES} says where to get")
+    return "; ".join(parts) or "without weights: who segments with it trains it first, or names some with --checkpoint"
+
+
 def bundle_files(root: Path, weights: bool = True) -> dict[str, Path]:
     """Return the files that belong to a bundle, by their path in it: not what runs of it left behind."""
     found = {path.relative_to(root).as_posix(): path for folder in _FOLDERS for path in _files(root / folder)}
@@ -110,10 +124,7 @@ def _identity(root: Path) -> tuple[str, str]:
 
 
 def _object(file: Path) -> dict[str, object]:
-    try:
-        content = json.loads(file.read_text(encoding="utf-8"))
-    except ValueError as error:  # of JSON or of its encoding
-        raise ValueError(f"{file}: not valid JSON ({error})") from error
+    content = read_json(file)
     if not isinstance(content, dict):
         raise ValueError(f"{file}: expected a JSON object, found {type(content).__name__}")
     return content

@@ -19,7 +19,7 @@ from fewlabel.data.layout.splits import assign_splits
 from fewlabel.data.layout.splits_json import SPLITS, Split
 
 Item = dict[str, Any]  # image is a file, or the list of the files of its channels
-_TOLERANCE = 1e-3  # millimeters, and per voxel for the axes: what single-precision headers lose stays below
+TOLERANCE = 1e-3  # millimeters, and per voxel for the axes: what single-precision headers lose stays below
 
 
 @dataclass
@@ -143,7 +143,7 @@ def _compare_channels(
             fix = 'name them under "channel_names", or split time points into files of their own'
         yield Problem("error", "channels", f"{holds}, {expected}: {fix}", item["volume"])
     for file, own in others:
-        if own.shape != header.shape or not np.allclose(own.affine, header.affine, rtol=0, atol=_TOLERANCE):
+        if own.shape != header.shape or not np.allclose(own.affine, header.affine, rtol=0, atol=TOLERANCE):
             message = f"{file} lies on another grid than the first channel {first} ({_grid(own)} against "
             fix = f"{_grid(header)}): resample it onto the first"
             yield Problem("error", "channels differ", message + fix, item["volume"])
@@ -161,7 +161,7 @@ def _compare_label(item: Item, file: str, image: Header, label: Header) -> Itera
             "the label map belongs to another scan or resolution; resample it onto the image with nearest neighbor",
             item["volume"],
         )
-    elif not np.allclose(image.affine, label.affine, rtol=0, atol=_TOLERANCE):
+    elif not np.allclose(image.affine, label.affine, rtol=0, atol=TOLERANCE):
         worst = float(np.abs(image.affine - label.affine).max())
         yield Problem(
             "error",

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from fewlabel.listing import shortened
+
 
 @dataclass(frozen=True)
 class Problem:
@@ -15,7 +17,7 @@ class Problem:
     Args:
         severity: an "error" stops training, a "warning" probably should, a "note" tells what was decided.
         kind: two or three words for the report's table.
-        message: the file or name, what was expected, and the fix.
+        message: the file or name, what was expected, and the fix; kept without its middle if it is very long.
         volume: the volume it concerns; empty for the dataset as a whole.
 
     """
@@ -24,6 +26,10 @@ class Problem:
     kind: str
     message: str
     volume: str = ""
+
+    def __post_init__(self) -> None:
+        """Shorten a message that quotes a name without end."""
+        object.__setattr__(self, "message", shortened(self.message))
 
 
 def raise_errors(root: Path, problems: Sequence[Problem]) -> None:

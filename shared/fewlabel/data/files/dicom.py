@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+import re
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from fewlabel.data.files.formats import split_ending
+from fewlabel.links import absence
 
 _ENDINGS = (".dcm", ".dicom", ".ima")
+_OTHER_ENDING = re.compile(r"\.[A-Za-z]\w*$")  # scanners name slices by their UID, 1.2.840.113619, or IM.0001
 # what travels beside scans and has pixels of its own, but is none
 _NO_SCAN = ("SEG", "RTDOSE", "PR", "KO", "SR", "RTSTRUCT", "RTPLAN", "RWV")
 
@@ -56,15 +59,39 @@ def looks_like_dicom(path: Path) -> bool:
         return stream.read(132)[128:] == b"DICM"
 
 
+def find_absent(root: str | os.PathLike[str]) -> dict[Path, list[Path]]:
+    """Return what may be slices or folders of them in a folder and below, and whose content was not fetched, by folder.
+
+    That are links which point nowhere and pointers of git, see :func:`fewlabel.links.absence`, with an ending of DICOM
+    or none.
+    """
+    found = {folder: absent_slices(folder, files) for folder, files in _walk(Path(root))}
+    return {folder: files for folder, files in found.items() if files}
+
+
+def absent_slices(folder: Path, files: Iterable[str]) -> list[Path]:
+    """Return the files of a folder, of those of these names, that may be slices and whose content was not fetched."""
+    names = sorted(name for name in files if not name.startswith(".") and name.upper() != "DICOMDIR")
+    slices = [folder / name for name in names if name.lower().endswith(_ENDINGS) or not _OTHER_ENDING.search(name)]
+    return [path for path in slices if absence(path)]
+
+
 def _folders(root: Path) -> Iterator[Path]:
     """Folders that hold DICOM files; links are followed, once."""
+    for folder, files in _walk(root):
+        if any(looks_like_dicom(folder / file) for file in files if (folder / file).is_file()):
+            yield folder
+
+
+def _walk(root: Path) -> Iterator[tuple[Path, list[str]]]:
+    """A folder and those below with the names of their files; links are followed, once, and hidden ones left out."""
     seen = set()
     for name, below, files in os.walk(root, followlinks=True):
         folder = Path(name)
         real = folder.resolve()
         below[:] = [] if real in seen else sorted(part for part in below if not part.startswith("."))
-        if real not in seen and any(looks_like_dicom(folder / file) for file in files if (folder / file).is_file()):
-            yield folder
+        if real not in seen:
+            yield folder, files
         seen.add(real)
 
 

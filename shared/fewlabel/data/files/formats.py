@@ -13,6 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fewlabel.conventions.nifti_geometry import geometry_remarks
+from fewlabel.data.files.capacity import require_memory, require_small_extension, require_stored
+from fewlabel.links import require_content
 
 ENDINGS = (".nii.gz", ".nii", ".nrrd", ".mha", ".mhd")
 _LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
@@ -62,12 +64,18 @@ def named_errors(file: Path) -> Iterator[None]:
     from nibabel.filebasedimages import ImageFileError
     from nibabel.spatialimages import HeaderDataError
 
-    damaged = (ImageFileError, HeaderDataError, EOFError, OSError, RuntimeError, zlib.error)
+    damaged = (ImageFileError, HeaderDataError, EOFError, OSError, RuntimeError, ArithmeticError, TypeError, zlib.error)
     try:
         yield
     except (FileNotFoundError, PermissionError):
         raise
-    except damaged as error:
+    except MemoryError as error:
+        raise ValueError(
+            f"{file} takes more memory than there is: crop or resample it, or use a machine with more ({error})"
+        ) from error
+    except (*damaged, ValueError) as error:
+        if isinstance(error, ValueError) and str(file) in str(error):
+            raise
         reason = " ".join(str(error).split()) or type(error).__name__
         raise ValueError(f"{file} is truncated or corrupt: copy it again from its source ({reason[-200:]})") from error
 
@@ -76,11 +84,13 @@ def open_image(file: Path) -> Any:
     """Open a file lazily: a nibabel image, or a SimpleITK reader that knows the header."""
     if split_ending(file.name) is None:
         raise ValueError(f"{file} has none of the image endings {', '.join(ENDINGS)}: convert it to NIfTI")
+    require_content(file)
     if not file.is_file():
         raise FileNotFoundError(f"{file} does not exist")
     if _is_nifti(file):
         import nibabel
 
+        require_small_extension(file)
         return nibabel.load(file, mmap=False)
     try:
         import SimpleITK
@@ -99,21 +109,39 @@ def header_of(file: Path, image: Any) -> Header:
     """Shape and affine of what `open_image` opened.
 
     Raises:
-        ValueError: the image is not 2D or 3D, with channels along a fourth axis if there are several, or its geometry
-            is unusable.
+        ValueError: the image is not 2D or 3D, with channels along a fourth axis if there are several, its geometry
+            is unusable, or its voxels do not fit into memory.
 
     """
-    return _nifti_header(file, image) if _is_nifti(file) else _itk_header(file, image)
+    header = _nifti_header(file, image) if _is_nifti(file) else _itk_header(file, image)
+    require_memory(file, (*header.shape, *([header.channels] if header.channels > 1 else [])), _itemsize(file, image))
+    return header
 
 
 def array_of(file: Path, image: Any) -> NDArray[Any]:
-    """The voxels of what `open_image` opened: integers keep their type, everything else is float32."""
+    """The voxels of what `open_image` opened: integers keep their type, everything else is float32.
+
+    Raises:
+        ValueError: the file is too small for the voxels that its header claims.
+
+    """
+    if _is_nifti(file):
+        require_stored(file, image.shape, _itemsize(file, image), int(image.dataobj.offset))
     array = _nifti_array(image) if _is_nifti(file) else _itk_array(image)
     return array.astype(np.float32 if array.dtype.kind == "f" else array.dtype.newbyteorder("="), copy=False)
 
 
 def _is_nifti(file: Path) -> bool:
     return file.name.lower().endswith((".nii", ".nii.gz"))
+
+
+def _itemsize(file: Path, image: Any) -> int:
+    """Bytes of a stored voxel."""
+    if _is_nifti(file):
+        return int(image.get_data_dtype().itemsize)
+    import SimpleITK
+
+    return 8 if "64-bit" in SimpleITK.GetPixelIDValueAsString(image.GetPixelID()) else 4
 
 
 def _header(file: Path, shape: tuple[int, ...], affine: NDArray[np.float64]) -> Header:
@@ -152,7 +180,7 @@ def _itk_header(file: Path, reader: Any) -> Header:
         )
     n = reader.GetDimension()
     shape, keep = tuple(map(int, reader.GetSize())), min(n, 3)
-    if n > 3:
+    if n > 3 and shape[3:] != (1,) * (n - 3):
         raise ValueError(f"{file} has the shape {shape}; expected a 2D or 3D image: convert it to NIfTI, or split it")
     affine = np.eye(4)
     direction = np.asarray(reader.GetDirection()).reshape(n, n)[:keep, :keep]

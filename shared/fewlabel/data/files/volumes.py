@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import math
 import os
 from collections.abc import Collection, Sequence
 from pathlib import Path
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 
 from fewlabel.data.files.formats import Header, array_of, header_of, named_errors, open_image
 
+_BLOCK = 1 << 20
 Image = str | os.PathLike[str] | Sequence[str]  # a file, or the files of its channels
 
 
@@ -106,17 +108,28 @@ def read_channels(image: Image) -> list[NDArray[Any]]:
 def verify_checksum(path: str | os.PathLike[str]) -> None:
     """Read a `.nii.gz` file to its end, where its checksum stands; do nothing for other formats.
 
-    Readers stop at the last voxel, so that a flipped bit can pass as another label.
+    Readers stop at the last voxel, so that a flipped bit can pass as another label. A file may unpack to a thousand
+    times its size; what comes long after the last voxel is not unpacked.
 
     Raises:
-        ValueError: the checksum does not match.
+        ValueError: the checksum does not match, or the file goes on behind its voxels.
 
     """
     file = Path(path)
-    if file.name.lower().endswith(".gz"):
-        with named_errors(file), gzip.open(file) as stream:
-            while stream.read(1 << 20):
-                continue
+    if not file.name.lower().endswith(".gz"):
+        return
+    with named_errors(file):
+        image = open_image(file)
+        end = int(image.dataobj.offset) + math.prod(map(int, image.shape)) * image.get_data_dtype().itemsize
+        with gzip.open(file) as stream:
+            unpacked = 0
+            while block := stream.read(_BLOCK):
+                unpacked += len(block)
+                if unpacked > end + _BLOCK:
+                    raise ValueError(
+                        f"{file} goes on behind its voxels, which end after {end} bytes: its header belongs to a "
+                        "smaller image, or something was put behind it; export it again"
+                    )
 
 
 def is_finite(array: NDArray[Any]) -> bool:

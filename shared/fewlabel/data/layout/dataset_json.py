@@ -2,25 +2,25 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
+
+from fewlabel.json_files import read_json
+from fewlabel.listing import LONGEST_NAME, shown
 
 _IGNORE = "ignore"
 MINIMAL = '{"labels": {"background": 0, "organ": 1}}'
 
 
-def read_json(path: Path) -> dict[str, Any]:
+def read_object(path: Path) -> dict[str, Any]:
     """Read a JSON object from a file.
 
     Raises:
-        ValueError: the file is not JSON (with the line), or not an object.
+        FileNotFoundError: there is no such file, or a link in place of its content.
+        ValueError: the file is not JSON (with the line), gives a key twice, or holds no object.
 
     """
-    try:
-        content = json.loads(path.read_text(encoding="utf-8-sig"))  # Windows editors put a byte order mark first
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path} is not valid JSON: {error}") from error
+    content = read_json(path)
     if not isinstance(content, dict):
         raise ValueError(f"{path} holds a {type(content).__name__}; expected an object in braces")
     return content
@@ -56,11 +56,11 @@ def read_labels(path: Path, content: dict[str, Any]) -> dict[int, str]:
         )
     pairs = [_value_and_name(path, key, value) for key, value in labels.items()]
     if len(dict(pairs)) < len(pairs):
-        raise ValueError(f"{path} gives one label value two names: {labels}")
+        raise ValueError(f"{path} gives one label value two names: {shown(labels)}")
     names = {value: name for value, name in sorted(pairs) if name != _IGNORE}
     if list(names) != list(range(len(names))) or len(names) < 2:
         raise ValueError(
-            f"{path} has the label values {list(names)}; expected 0 (background), 1, 2, ... without gaps: "
+            f"{path} has the label values {shown(list(names))}; expected 0 (background), 1, 2, ... without gaps: "
             "renumber the labels, for instance " + MINIMAL
         )
     return names
@@ -106,8 +106,10 @@ def read_channel_names(path: Path, content: dict[str, Any]) -> tuple[str, ...]:
     if isinstance(names, str | list):
         names = dict(enumerate([names] if isinstance(names, str) else names))
     if not isinstance(names, dict) or {str(number) for number in names} != {str(n) for n in range(len(names))}:
-        raise ValueError(f'{path} has {names!r} as "{key}"; expected names by number, as in {{"0": "T2", "1": "ADC"}}')
-    return tuple(str(name) for _, name in sorted(names.items(), key=lambda pair: int(pair[0])))
+        raise ValueError(
+            f'{path} has {shown(names)} as "{key}"; expected names by number, as in {{"0": "T2", "1": "ADC"}}'
+        )
+    return tuple(_name(path, str(name)) for _, name in sorted(names.items(), key=lambda pair: int(pair[0])))
 
 
 def _labels(path: Path, content: dict[str, Any]) -> dict[str, Any]:
@@ -118,10 +120,25 @@ def _labels(path: Path, content: dict[str, Any]) -> dict[str, Any]:
 
 
 def _value_and_name(path: Path, key: str, value: object) -> tuple[int, str]:
-    if isinstance(value, str) and key.isdecimal() and not value.isdecimal():
-        return int(key), value
-    if isinstance(value, str) and value.isdecimal() and not key.isdecimal():
-        return int(value), key
+    if isinstance(value, str) and _is_number(key) and not value.isdecimal():
+        return int(key), _name(path, value)
+    if isinstance(value, str) and _is_number(value) and not key.isdecimal():
+        return int(value), _name(path, key)
     if isinstance(value, int) and not isinstance(value, bool):
-        return value, key
-    raise ValueError(f"{path} has the label {key!r}: {value!r}; expected a name and a whole number, as in {MINIMAL}")
+        return value, _name(path, key)
+    raise ValueError(
+        f"{path} has the label {shown(key)}: {shown(value)}; expected a name and a whole number, as in {MINIMAL}"
+    )
+
+
+def _is_number(text: str) -> bool:
+    return text.isdecimal() and len(text) < 10  # Python reads no number of thousands of digits
+
+
+def _name(path: Path, name: str) -> str:
+    if len(name) > LONGEST_NAME:
+        raise ValueError(
+            f"{path} has the name {shown(name)} of {len(name)} characters, which every table shows: shorten it to at "
+            f"most {LONGEST_NAME}"
+        )
+    return name

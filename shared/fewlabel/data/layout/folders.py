@@ -24,10 +24,13 @@ from fewlabel.data.layout.dataset_json import (
     MINIMAL,
     read_channel_names,
     read_ignored_value,
-    read_json,
     read_labels,
+    read_object,
 )
+from fewlabel.links import absence
+from fewlabel.listing import shown
 
+_LONGEST_PATH = 4096  # bytes
 _TOO_MANY = 'name it under "channel_names" of dataset.json, remove it, or rename the files if the digits are a number'
 
 
@@ -103,6 +106,9 @@ def read_layout(root: str | os.PathLike[str]) -> Layout:
             f"the dataset folder {folder} does not exist: expected one with imagesTr, labelsTr and dataset.json"
         )
     layout = Layout(folder)
+    for name in ("imagesTr", "labelsTr", "imagesTs", "labelsTs"):
+        if fault := absence(folder / name):
+            layout.error("absent", f"{folder / name} {fault}")
     content = _read_description(layout)
     pairs = _read_training_list(layout, content.get("training", []))
     numbered = _is_numbered(layout.root, pairs)
@@ -119,14 +125,14 @@ def read_layout(root: str | os.PathLike[str]) -> Layout:
 
 def _read_description(layout: Layout) -> dict[str, Any]:
     path = layout.root / "dataset.json"
-    if not path.is_file():
+    if not os.path.lexists(path):
         layout.error(
             "no dataset.json", f"{path} does not exist: it names the label values; write for instance {MINIMAL}"
         )
         return {}
     try:
-        content = read_json(path)
-    except ValueError as error:
+        content = read_object(path)
+    except (ValueError, OSError) as error:
         layout.error("dataset.json", str(error))
         return {}
     try:
@@ -144,24 +150,25 @@ def _read_training_list(layout: Layout, entries: object) -> list[tuple[Channels,
     path = layout.root / "dataset.json"
     pairs: list[tuple[Channels, Path]] = []
     for entry in entries if isinstance(entries, list) else []:
-        if not isinstance(entry, dict) or not isinstance(entry.get("image"), str) or not entry.get("label"):
-            layout.error(
-                "dataset.json", f'{path} has the "training" entry {entry}; expected {{"image": ..., "label": ...}}'
-            )
+        if not isinstance(entry, dict) or not _is_path(entry.get("image")) or not _is_path(entry.get("label")):
+            expected = 'expected {"image": ..., "label": ...}'
+            layout.error("dataset.json", f'{path} has the "training" entry {shown(entry)}; {expected}')
             continue
         image, label = (Path(os.path.normpath(layout.root / str(entry[key]))) for key in ("image", "label"))
         channels: Channels = {0: [image]} if image.is_file() else {}
         if not channels or (len(layout.channels) > 1 and stem_of(image) != stem_of(label)):
             channels = channel_files(image) or channels  # nnU-Net v1 lists images without the numbers of channels
-        missing = [str(file) for file, found in ((image, channels), (label, label.is_file())) if not found]
+        missing = [file for file, found in ((image, channels), (label, label.is_file())) if not found]
         if missing:
-            layout.error(
-                "missing file",
-                f'{path} lists {missing[0]} under "training", which does not exist: copy it, or remove the entry',
-            )
+            fault = absence(missing[0]) or "does not exist: copy it, or remove the entry"
+            layout.error("missing file", f'{path} lists {missing[0]} under "training", which {fault}')
         else:
             pairs.append((channels, label))
     return pairs
+
+
+def _is_path(entry: object) -> bool:
+    return isinstance(entry, str) and 0 < len(os.fsencode(entry)) < _LONGEST_PATH and "\0" not in entry
 
 
 def _name_channels(layout: Layout, images: list[dict[str, Channels]]) -> None:

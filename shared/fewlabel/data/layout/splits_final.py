@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import json
+import os
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from fewlabel.data.checks.problems import Problem
 from fewlabel.data.layout.folders import Layout
+from fewlabel.json_files import read_json
+from fewlabel.listing import shown
 
 NAME = "splits_final.json"
 
@@ -43,17 +45,18 @@ def read_fold(layout: Layout, fold: int | None) -> Fold | None:
 
     """
     path, ours = layout.root / NAME, layout.root / "splits.json"
-    if ours.is_file() or not path.is_file():
+    decides, there = os.path.lexists(ours), os.path.lexists(path)  # a link that points nowhere is not passed over
+    if decides or not there:
         if fold is not None:
-            why = f"{ours} decides about the splits" if ours.is_file() else f"{path} does not exist"
+            why = f"{ours} decides about the splits" if decides else f"{path} does not exist"
             raise ValueError(f"fold is {fold}, but {why}: leave --fold out, or name the folds in {NAME}")
-        if path.is_file():
+        if there:
             return Fold(problems=[Problem("note", "splits", f"{path} is not used, because {ours} decides")])
         return None
     try:
         folds = _folds(path)
         number = _check_fold(path, folds, fold)
-    except ValueError as error:
+    except (ValueError, OSError) as error:
         return Fold(problems=[Problem("error", NAME, str(error))])
     found = Fold(number, folds[number]["train"], folds[number]["val"])
     found.problems = [*_unknown(path, layout, found), _told(path, len(folds), found)]
@@ -61,10 +64,7 @@ def read_fold(layout: Layout, fold: int | None) -> Fold | None:
 
 
 def _folds(path: Path) -> list[dict[str, Any]]:
-    try:
-        folds = json.loads(path.read_text(encoding="utf-8-sig"))
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path} is not valid JSON: {error}") from error
+    folds = read_json(path)
     if not isinstance(folds, list) or not folds or not all(map(_is_fold, folds)):
         raise ValueError(
             f'{path} is no list of folds; expected [{{"train": ["case", ...], "val": ["case", ...]}}, ...]'
@@ -90,7 +90,7 @@ def _unknown(path: Path, layout: Layout, found: Fold) -> list[Problem]:
     for key, names in (("train", found.train), ("val", found.validation)):
         for name in names:
             if name not in layout.volumes:
-                message = f"{path} names {name!r} in {key!r} of fold {found.number}: no such case in the dataset"
+                message = f"{path} names {shown(name)} in {key!r} of fold {found.number}: no such case in the dataset"
                 problems.append(Problem("error", "unknown name", f"{message}; copy it, or remove the name"))
     both = sorted(set(found.train) & set(found.validation))
     if both:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, field
 from typing import Any
 
 from fewlabel.data.checks.problems import Problem
-from fewlabel.data.layout.dataset_json import read_json
+from fewlabel.data.layout.dataset_json import read_object
 from fewlabel.data.layout.folders import Layout
+from fewlabel.listing import LONGEST_NAME, shown
 
 SPLITS = ("labeled", "unlabeled", "validation", "test")
 Split = dict[str, list[str]]  # volumes by case, in order
@@ -58,22 +60,22 @@ def read_splits(layout: Layout) -> SplitsFile:
 def _content(layout: Layout, found: SplitsFile) -> dict[str, Any]:
     """The known keys, each of the right type."""
     path = layout.root / "splits.json"
-    if not path.is_file():
+    if not os.path.lexists(path):
         return {}
     try:
-        content = read_json(path)
-    except ValueError as error:
+        content = read_object(path)
+    except (ValueError, OSError) as error:
         found.error("splits.json", str(error))
         return {}
     expected = f"expected {', '.join(SPLITS)} (lists of names) and cases (lists of volumes by case)"
     good: dict[str, Any] = {}
     for key, value in content.items():
         if key not in (*SPLITS, "cases"):
-            found.error("splits.json", f"{path} has the key {key!r}; {expected}")
+            found.error("splits.json", f"{path} has the key {shown(key)}; {expected}")
         elif _is_groups(value) if key == "cases" else _is_names(value):
             good[key] = value
         else:
-            found.error("splits.json", f"{path} has {value!r} as {key!r}; {expected}")
+            found.error("splits.json", f"{path} has {shown(value)} as {key!r}; {expected}")
     return good
 
 
@@ -90,14 +92,20 @@ def _cases(layout: Layout, groups: dict[str, list[str]], found: SplitsFile) -> S
     path = layout.root / "splits.json"
     case_of: dict[str, str] = {}
     for case, volumes in groups.items():
+        if len(case) > LONGEST_NAME:
+            message = f"{path} has a case {shown(case)} of {len(case)} characters: shorten it to at most {LONGEST_NAME}"
+            found.error("splits.json", message)
+            continue
         for name in volumes:
             if name not in layout.volumes:
                 known = f"which has {len(layout.volumes)} such as {next(iter(layout.volumes), None)!r}"
-                message = f"{path} has the volume {name!r} in case {case!r}: no such volume in the dataset, {known}"
+                message = (
+                    f"{path} has the volume {shown(name)} in case {shown(case)}: no such volume in the dataset, {known}"
+                )
                 found.error("unknown name", message)
             elif name in case_of:
-                message = f"{path} has the volume {name!r} in the cases {case_of[name]!r} and {case!r}: keep it in one"
-                found.error("two cases", message)
+                both = f"{shown(case_of[name])} and {shown(case)}"
+                found.error("two cases", f"{path} has the volume {name!r} in the cases {both}: keep it in one")
             else:
                 case_of[name] = case
         if case in layout.volumes and case not in volumes:
@@ -117,12 +125,12 @@ def _resolve(layout: Layout, split: str, names: list[str], found: SplitsFile) ->
         case = name if name in found.cases else case_of.get(name)
         if case is None:
             known = f"which has {len(found.cases)} cases such as {next(iter(found.cases), None)!r}"
-            message = f"{path} names {name!r} in {split!r}: no such case or volume in the dataset, {known}"
+            message = f"{path} names {shown(name)} in {split!r}: no such case or volume in the dataset, {known}"
             found.error("unknown name", message)
             continue
         known_volumes = resolved.setdefault(case, [])
         new = [volume for volume in found.cases.get(name, [name]) if volume not in known_volumes]
         if not new:
-            found.error("named twice", f"{path} names {name!r} twice in {split!r}: remove one")
+            found.error("named twice", f"{path} names {shown(name)} twice in {split!r}: remove one")
         known_volumes.extend(new)
     return resolved

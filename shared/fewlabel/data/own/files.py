@@ -9,6 +9,7 @@ from pathlib import Path
 
 from fewlabel.data.files.formats import split_ending
 from fewlabel.data.layout.channels import split_channel
+from fewlabel.links import require_content
 
 PICTURES = (".png", ".jpg", ".jpeg", ".tif", ".tiff")
 _LONGEST = 200  # bytes of a name; file systems take 255, of which endings and unfinished files need some
@@ -44,15 +45,14 @@ def image_files(folder: Path) -> dict[str, Path]:
         ValueError: two files differ in their endings only, or links lead to a folder again.
 
     """
+    require_content(folder)
     if not folder.is_dir():
         raise FileNotFoundError(f"the folder {folder} does not exist")
     found: dict[str, Path] = {}
     for path in sorted(_visible_files(folder)):
         stem = _stem(path.name)
-        if (stem is not None or not path.suffix) and not path.exists():  # without an ending it may be a folder's
-            raise FileNotFoundError(
-                f"{path} is a link to {os.readlink(path)}, which does not exist: fetch or remove it"
-            )
+        if stem is not None or not path.suffix:  # without an ending it may be a folder's
+            require_content(path)
         if stem is None:
             continue
         key = path.relative_to(folder).with_name(stem).as_posix()

@@ -8,6 +8,7 @@ from pathlib import Path, PurePath
 
 from fewlabel.data.own.files import Named, image_files, named_by_path
 from fewlabel.data.own.patterns import compiled, named_by_pattern
+from fewlabel.links import require_content
 from fewlabel.listing import first_few
 
 
@@ -112,6 +113,7 @@ def _require_same_slices(image: Named, label: Named) -> None:
 
 
 def _listed(images: Path, labels: Path, table: Path) -> Matches:
+    require_content(table)
     if not table.is_file():
         raise FileNotFoundError(f"the table {table} does not exist")
     rows = _rows(table)

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fewlabel.data.files.capacity import require_memory
 from fewlabel.data.public.slice_files import stacked
 
 _GRAY = ("1", "L", "I", "F", "I;16", "I;16B", "I;16L", "I;16N")
@@ -77,6 +78,7 @@ def _pages(path: Path, indices: bool = False) -> list[NDArray[Any]]:
 
     try:
         with Image.open(path) as file:
+            require_memory(path, (*file.size, getattr(file, "n_frames", 1)), itemsize=4)
             return [_page(path, page, indices) for page in ImageSequence.Iterator(file)]
     except Image.DecompressionBombError as error:
         raise ValueError(f"{path} is too large a picture: cut it into tiles, or scale it down ({error})") from error

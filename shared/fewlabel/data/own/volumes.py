@@ -12,9 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fewlabel.atomic import atomic_write
+from fewlabel.data.checks.inspection import TOLERANCE
 from fewlabel.data.files.formats import Header, split_ending
 from fewlabel.data.files.serialization import nifti_bytes
-from fewlabel.data.files.volumes import label_values, read_header, read_volume
+from fewlabel.data.files.volumes import is_finite, label_values, read_channels, read_header, read_volume
 from fewlabel.data.own.files import Named, is_picture
 from fewlabel.data.own.pictures import read_images, read_masks
 from fewlabel.data.own.placing import place
@@ -66,6 +67,7 @@ class Writer:
         self._count(image.files[0], len(parts))
         headers = [self._channel(f"{image.name}_{number:04d}", part) for number, part in enumerate(parts)]
         for part, header in zip(parts, headers, strict=True):
+            _require_place(part.files[0], header.affine, image.files[0], headers[0].affine)
             if (header.shape, header.channels) != (headers[0].shape, 1):
                 raise ValueError(
                     f"{part.files[0]} has the shape {header.shape} and {header.channels} channels, but as a channel of "
@@ -76,6 +78,12 @@ class Writer:
     def _channel(self, name: str, image: Named) -> Header:
         if not is_picture(image.files[0]):
             header = read_header(_only(image))
+            for channel in read_channels(image.files[0]):
+                if not is_finite(channel):
+                    raise ValueError(
+                        f"{image.files[0]} holds NaN or infinite voxels: export it again, or replace them by the "
+                        "background value"
+                    )
             self._place(image.files[0], f"imagesTr/{name}")
             return header
         array = read_images(image.files)
@@ -101,6 +109,7 @@ class Writer:
                 f"{path} has the shape {array.shape}, but its image {image.files[0]} {shape}: "
                 "they are no pair, or one was resampled"
             )
+        _require_place(path, own, image.files[0], affine)
         if self.mapping:
             array = mapped(path, array, self.mapping)
         else:
@@ -124,6 +133,17 @@ class Writer:
                 f"{source} keeps its voxels in a second file, and a link would lose it: convert it to .mha"
             )
         self.ways[place(source, self.out / f"{name}{ending}", self.links)] += 1
+
+
+def _require_place(path: Path, affine: NDArray[np.float64], image: Path, expected: NDArray[np.float64]) -> None:
+    """Refuse a file that lies elsewhere than the image it belongs to."""
+    if not np.allclose(affine, expected, rtol=0, atol=TOLERANCE):
+        worst = float(np.abs(affine - expected).max())
+        raise ValueError(
+            f"{path} lies elsewhere than its image {image}: their affines differ by up to {worst:.4g}; if they overlap "
+            "voxel by voxel, copy the image's affine to it, else resample it onto the image, with nearest neighbor if "
+            "it is a label map"
+        )
 
 
 def _only(volume: Named) -> Path:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import tempfile
@@ -17,6 +16,8 @@ from fewlabel.atomic import atomic_write
 from fewlabel.data.files.serialization import json_bytes, nifti_bytes
 from fewlabel.data.phantoms import atrium, heart
 from fewlabel.data.phantoms.heart import PhantomCase
+from fewlabel.json_files import read_json
+from fewlabel.listing import shown
 
 VERSION = 1  # of the drawings: raise it when the same seed gives other voxels
 
@@ -99,11 +100,13 @@ def _holds(root: Path, identity: dict[str, Any]) -> bool:
     if not record.is_file():
         raise FileExistsError(f"{root} exists and is not a phantom cohort: choose another folder, or empty this one")
     try:
-        found = json.loads(record.read_text())
+        found = read_json(record)
     except ValueError as error:
         raise FileExistsError(f"{record} is not readable JSON ({error}): remove {root} and write it again") from error
     if found != identity:
-        raise FileExistsError(f"{root} holds the phantom {found}, not {identity}: choose another folder, or remove it")
+        raise FileExistsError(
+            f"{root} holds the phantom {shown(found)}, not {identity}: choose another folder, or remove it"
+        )
     return True
 
 

@@ -13,6 +13,7 @@ import nibabel as nib
 import numpy as np
 from numpy.typing import NDArray
 
+from fewlabel.data.files.volumes import read_header
 from fewlabel.data.public.preparation import Scan, Source
 from fewlabel.data.public.slice_files import numbered_slices, stacked
 from fewlabel.data.public.source_files import Sources, add_source
@@ -130,6 +131,8 @@ def _h5_slices(raw: Path, whole: set[str]) -> Sources:
 
 
 def _read_nifti(image_path: Path, label_path: Path) -> Scan:
+    for path in (image_path, label_path):
+        read_header(path)  # refuses what memory does not hold
     image, label = nib.load(image_path), nib.load(label_path)
     if image.shape == label.shape and not np.allclose(image.affine, label.affine, atol=1e-3):
         warnings.warn(f"{label_path} lies elsewhere than its image: the image's geometry is taken", stacklevel=2)

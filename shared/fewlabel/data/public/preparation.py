@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import re
 from collections.abc import Callable
@@ -16,6 +15,8 @@ from numpy.typing import NDArray
 
 from fewlabel.atomic import atomic_write
 from fewlabel.data.files.serialization import json_bytes, nifti_bytes
+from fewlabel.json_files import read_json
+from fewlabel.links import require_content
 from fewlabel.listing import first_few
 
 
@@ -82,7 +83,7 @@ class Preparation:
                 )
             return {}
         try:
-            manifest = json.loads(path.read_text())
+            manifest = read_json(path)
             found, files = manifest["dataset"], dict(manifest["files"])
         except (ValueError, KeyError, TypeError) as error:
             self.report(f"{path} is damaged ({error}): every file is written again")
@@ -121,11 +122,14 @@ class Preparation:
             classes: The label map may hold ``0 .. classes - 1``.
 
         Raises:
+            FileNotFoundError: When a source is a link that points nowhere.
             ValueError: When a source cannot be read, is not three-dimensional, image and label map differ in shape,
                 or the label map holds other values; it names the file.
 
         """
         image_key, label_key = (f"{kind}{part}/{source.name}.nii.gz" for kind in ("images", "labels"))
+        for path in source.files:
+            require_content(path)
         origin = hashlib.sha256(b"".join(hashlib.sha256(path.read_bytes()).digest() for path in source.files))
         origin.update(source.recipe.encode())
         if self._is_finished(image_key, origin.hexdigest()) and self._is_finished(label_key, origin.hexdigest()):

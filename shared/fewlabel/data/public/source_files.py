@@ -7,7 +7,7 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 
-from fewlabel.data.files.volumes import read_volume
+from fewlabel.data.files.volumes import read_header, read_volume
 from fewlabel.data.public.preparation import Scan, Source
 
 Sources = dict[str, Source]
@@ -66,6 +66,7 @@ def read_dicom_with_label(folder: Path, label_path: Path) -> Scan:
     affine[:3, 3] = volume.GetOrigin()
     affine = np.diag([-1.0, -1.0, 1.0, 1.0]) @ affine  # DICOM's axes point left and posterior
     image = nib.as_closest_canonical(nib.Nifti1Image(SimpleITK.GetArrayFromImage(volume).T.astype(np.int16), affine))
+    read_header(label_path)  # refuses what memory does not hold
     label = nib.as_closest_canonical(nib.load(label_path))
     mask = (np.asarray(label.dataobj) != 0).astype(np.uint8)
     return Scan(np.asarray(image.dataobj), mask, image.affine)

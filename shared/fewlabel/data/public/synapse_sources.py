@@ -10,6 +10,7 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 
+from fewlabel.data.files.volumes import read_header
 from fewlabel.data.public.preparation import Scan, Source
 from fewlabel.data.public.slice_files import numbered_slices, stacked
 from fewlabel.data.public.source_files import Sources, add_source
@@ -73,6 +74,8 @@ def _challenge(raw: Path) -> Sources:
 
 
 def _read_nifti(image_path: Path, label_path: Path) -> Scan:
+    for path in (image_path, label_path):
+        read_header(path)  # refuses what memory does not hold
     image, label = nib.load(image_path), nib.load(label_path)
     voxels = np.clip(np.asarray(image.dataobj), *WINDOW)
     return Scan(np.rint(voxels).astype(np.int16), np.asarray(label.dataobj), image.affine, image.header)

@@ -21,6 +21,7 @@ from fewlabel.atomic import atomic_open
 from fewlabel.data.files.formats import array_of, named_errors, open_image, split_ending
 from fewlabel.data.streams.transform_description import describe_transforms
 from fewlabel.errors import user_facing_cause
+from fewlabel.links import require_content
 from fewlabel.version import __version__
 
 _log = logging.getLogger(__name__)
@@ -97,6 +98,7 @@ class VolumeCache:
         name = hashlib.sha256(recipe.encode())
         for key, paths in sources.items():
             for path in paths:
+                require_content(path)
                 if not path.exists():
                     raise FileNotFoundError(f"{path}: no such file; it is listed as the {key} of a training item")
                 stat = path.stat()
