@@ -7,9 +7,11 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from fewlabel.errors import one_line
 from fewlabel.launch.arguments import hand_on_text, missing_arguments, unknown_command
 from fewlabel.launch.commands import evaluate, segment, train
 from fewlabel.parsing import parse_bool
+from fewlabel.stopping import stop_at_signals
 from fewlabel.version import __version__
 
 
@@ -315,6 +317,8 @@ HANDED_OVER = {"train": train, "evaluate": evaluate, "segment": segment}
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line; what a user got wrong is one line on stderr and the exit code 2."""
+    if arguments is None:
+        stop_at_signals()
     words = sys.argv[1:] if arguments is None else list(arguments)
     if words == ["--version"]:
         print(f"fewlabel {__version__}")
@@ -333,7 +337,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             return
         long_form = HANDED_OVER[words[0]](*words[1:])
     except (ValueError, OSError, ImportError) as error:
-        print(f"fewlabel: error: {error}", file=sys.stderr)
+        print(f"fewlabel: error: {one_line(error)}", file=sys.stderr)
         raise SystemExit(2) from None
     from fewlabel.launch import hand_over
 
