@@ -17,7 +17,7 @@ from fewlabel.disk_errors import DiskFullError, cannot_write, disk_full, is_full
 from fewlabel.file_lock import try_lock
 from fewlabel.folder_lock import LOCK_FILE, folders_held, is_held
 
-_PARTIAL = re.compile(r"\..+\.(?:[0-9a-f]{12}|[0-9a-z_]{8})\.partial")  # the shorter ones were made before 0.1.0
+_PARTIAL = re.compile(r"\..+\.(?:[0-9a-f]{1,12}|[0-9a-z_]{8})\.partial")
 _DEPTH = 3  # folders below a run's in which it writes files: predictions/best, say
 
 
@@ -94,7 +94,7 @@ def atomic_folder(path: str | os.PathLike[str]) -> Iterator[Path]:
     except OSError as error:
         raise cannot_write(target.parent, error) from error
     try:
-        with folders_held(partial):
+        with folders_held(partial):  # tells the next run whether this one lives
             yield partial
         os.replace(partial, target)
     except DiskFullError as error:
