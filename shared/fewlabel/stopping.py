@@ -19,6 +19,9 @@ _next_steps: list[Callable[[], str]] = [lambda: "nothing is half written; start 
 class Stopped(SystemExit):
     """The process was asked to end, by a signal; ``code`` is 128 and the signal's number, as shells have it."""
 
+    def __str__(self) -> str:
+        return f"stopped with exit code {self.code}"
+
 
 @contextmanager
 def when_stopped(next_step: Callable[[], str]) -> Iterator[None]:
@@ -60,6 +63,8 @@ class _Stopping:
                 os._exit(code)
             return  # a terminal and a launcher send theirs at once
         self.since = time.monotonic()
+        if hasattr(signal, "SIGCHLD"):  # that workers end too is no error now
+            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         if os.environ.get("RANK", "0") == "0":  # of several processes the main one speaks
             sentence = f"\nfewlabel: stopped by {_CAUSES[signal.Signals(number)]}; {_next_steps[-1]()}\n"
             # not print: the signal may have come in the middle of one
