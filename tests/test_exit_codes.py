@@ -14,6 +14,7 @@ from helpers.paths import ROOT
 # what no command can do
 IMPOSSIBLE = {
     "check": ["nowhere"],
+    "compare": ["--bundles", "nowhere", "--dataset_dir", "nowhere"],
     "configs": ["--check", "perhaps"],
     "copy": ["nowhere", "."],
     "embed": ["--out", "text.pt"],

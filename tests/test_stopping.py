@@ -61,7 +61,7 @@ def test_the_signals_of_a_terminal_and_its_launcher_count_as_one() -> None:
 
 def test_a_second_signal_ends_a_process_that_does_not_come_to_an_end() -> None:
     began = time.monotonic()
-    done = stopped(signal.SIGINT, signal.SIGINT, cleaning="time.sleep(60)", pause=1.2)
+    done = stopped(signal.SIGINT, signal.SIGINT, cleaning="time.sleep(60)", pause=3.0)
     assert (done.returncode, done.stdout) == (130, "")
     assert time.monotonic() - began < 30
 

@@ -17,6 +17,7 @@ from fewlabel.comparison.runs.provenance import cores
 from fewlabel.comparison.runs.records import RunFolder
 from fewlabel.comparison.runs.run import Run
 from fewlabel.comparison.runs.scheduler import do_runs
+from fewlabel.stopping import when_stopped
 
 SPLITS = ("validation", "test")
 _OF_COMPARISON = ("baseline", "split")
@@ -86,7 +87,7 @@ def compare(
     if only is None:
         folder.mkdir(parents=True, exist_ok=True)
         known.save()
-    with _ended_by_signals():
+    with _ended_by_signals(), when_stopped(lambda: "the same command goes on where it was"):
         tables = (lambda: None) if only is not None else (lambda: _tables(known, split))
         do_runs(new, folder, split, processes, threads, minutes, commands, tables, _say)
     return RunFolder(folder, new[0].key).path if only is not None else known.write_tables(split)
@@ -140,6 +141,9 @@ def _require_sound(runs: Sequence[Run], folder: Path, commands: Commands) -> Non
 @contextmanager
 def _ended_by_signals() -> Iterator[None]:
     """Let a request to end stop the runs first, which save their state after every epoch."""
+    if signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:  # the command line's, see stop_at_signals
+        yield
+        return
 
     def end(number: int, frame: Any) -> None:
         raise SystemExit(128 + number)
