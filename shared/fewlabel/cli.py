@@ -11,6 +11,7 @@ from fewlabel.errors import one_line
 from fewlabel.launch.arguments import hand_on_text, missing_arguments, unknown_command
 from fewlabel.launch.commands import evaluate, segment, train
 from fewlabel.parsing import parse_bool
+from fewlabel.stopping import stop_at_signals
 from fewlabel.version import __version__
 
 
@@ -324,6 +325,8 @@ HANDED_OVER = {"train": train, "evaluate": evaluate, "segment": segment}
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line; what a user got wrong is one line on stderr and the exit code 2."""
+    if arguments is None:
+        stop_at_signals()
     words = sys.argv[1:] if arguments is None else list(arguments)
     if words == ["--version"]:
         print(f"fewlabel {__version__}")

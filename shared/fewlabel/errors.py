@@ -6,6 +6,7 @@ import dis
 from pathlib import Path
 from types import TracebackType
 
+from fewlabel.disk_errors import disk_full, is_full
 from fewlabel.listing import shortened
 
 _PACKAGE = Path(__file__).parent
@@ -30,6 +31,8 @@ def is_explained(error: BaseException) -> bool:
     file that this package could not open or write. An error that a statement of ours ran into is a fault of ours.
     """
     place = _place(error)
+    if is_full(error):  # whoever ran into it
+        return True
     if place is None or not _is_ours(error):
         return False
     raised = place.tb_frame.f_code.co_code[place.tb_lasti] == _RAISE
@@ -44,6 +47,8 @@ def one_line(error: BaseException) -> str:
     >>> one_line(KeyError("image"))
     "KeyError: 'image'"
     """
+    if isinstance(error, OSError) and error.filename is not None and error.errno is not None and is_full(error):
+        error = disk_full(error.filename, error)
     message = shortened(" ".join(line.strip() for line in str(error).splitlines()))
     return message if isinstance(error, (ValueError, OSError)) else f"{type(error).__name__}: {message}"
 

@@ -94,9 +94,9 @@ class Running:
     def wait_until(self, due: str | Callable[[], bool]) -> None:
         """Wait until a text was printed or something else is true; the command must still run then."""
         end = time.monotonic() + PATIENCE
-        while not (due in self._so_far().text if isinstance(due, str) else due()):
-            assert self.process.poll() is None, f"ended before {due}: {self._so_far().text}"
-            assert time.monotonic() < end, f"no {due}: {self._so_far().text}"
+        while not (due in self.so_far().text if isinstance(due, str) else due()):
+            assert self.process.poll() is None, f"ended before {due}: {self.so_far().text}"
+            assert time.monotonic() < end, f"no {due}: {self.so_far().text}"
             time.sleep(0.01)
 
     def signal(self, number: int) -> None:
@@ -113,10 +113,10 @@ class Running:
             self.process.wait(PATIENCE)
         except subprocess.TimeoutExpired:
             self.signal(signal.SIGKILL)
-            pytest.fail(f"hangs: {self._so_far().text}")
-        return self._so_far()
+            pytest.fail(f"hangs: {self.so_far().text}")
+        return self.so_far()
 
-    def _so_far(self) -> Ended:
+    def so_far(self) -> Ended:
         code = self.process.returncode
         return Ended(-1000 if code is None else code, *map(_content, (self._output, self._errors)))
 

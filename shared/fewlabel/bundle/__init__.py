@@ -1,5 +1,6 @@
 """What a bundle's JSON needs from the world around it: where it lies, and which cases it works on; and its zip."""
 
+from fewlabel.bundle.claim import claim_folders
 from fewlabel.bundle.cohort import BundleCohort
 from fewlabel.bundle.command_line.check import check_command_line
 from fewlabel.bundle.error_hook import explain_errors
@@ -15,6 +16,7 @@ from fewlabel.parsing import parse_bool
 __all__ = [
     "BundleCohort",
     "check_command_line",
+    "claim_folders",
     "explain_errors",
     "export_bundle",
     "find_images",

@@ -5,8 +5,10 @@ from __future__ import annotations
 import sys
 from types import TracebackType
 
+from fewlabel.bundle.command_line.run_command import is_run_command
 from fewlabel.errors import is_explained, one_line, user_facing_cause
 from fewlabel.parsing import parse_bool
+from fewlabel.stopping import stop_at_signals
 
 
 def explain_errors(traceback: bool | str = False) -> None:
@@ -15,7 +17,9 @@ def explain_errors(traceback: bool | str = False) -> None:
     ``monai.bundle`` wraps an error in one for each expression it passes through, so that a traceback of a hundred lines
     ends with the name of an expression. A last line says what happened: see
     :func:`fewlabel.errors.user_facing_cause`. Where that says all (see :func:`fewlabel.errors.is_explained`), it is
-    printed alone. Whatever else reports uncaught errors gets them as before. Calling this again changes nothing.
+    printed alone. Whatever else reports uncaught errors gets them as before. Calling this again changes nothing. In a
+    process that `python -m monai.bundle run` started, Ctrl-C and SIGTERM get a sentence too, see
+    :func:`fewlabel.stopping.stop_at_signals`.
 
     Args:
         traceback: print the traceback always.
@@ -24,6 +28,8 @@ def explain_errors(traceback: bool | str = False) -> None:
         ValueError: ``traceback`` is neither true nor false.
     """
     everything = parse_bool(traceback)
+    if is_run_command(sys.argv):
+        stop_at_signals()
     if getattr(sys.excepthook, "explains", False):
         return
     # what explains errors of the command line has done its work when a run begins

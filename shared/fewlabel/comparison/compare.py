@@ -20,6 +20,7 @@ from fewlabel.comparison.runs.records import RUNS, RunFolder
 from fewlabel.comparison.runs.run import Run
 from fewlabel.comparison.runs.scheduler import do_runs
 from fewlabel.comparison.runs.slurm import write_sbatch
+from fewlabel.stopping import when_stopped
 
 SPLITS = ("validation", "test")
 SCHEDULERS = ("local", "slurm", "dask")
@@ -95,7 +96,7 @@ def compare(
     _require_sound(new, folder, commands)
     threads = threads or max(1, cores() // processes)
     if only is not None:
-        with _ended_by_signals():
+        with _ended_by_signals(), when_stopped(_goes_on):
             do_runs(new, folder, split, threads=threads, commands=commands, report=_say)
         return RunFolder(folder, only).path
     (folder / RUNS).mkdir(parents=True, exist_ok=True)
@@ -106,7 +107,7 @@ def compare(
     def after_each() -> None:
         known.write_tables(split)
 
-    with _ended_by_signals():
+    with _ended_by_signals(), when_stopped(_goes_on):
         if scheduler == "dask":
             do_on_cluster(new, folder, split, threads, processes, address, after_each, _say)
         else:
@@ -119,6 +120,10 @@ def _with_doubles(known: Comparison, split: str, clean_split: bool) -> Compariso
         return known
     datasets = {run.dataset: run.dataset_dir for run in known.runs}
     return replace(known, doubles=find_held_out_doubles(known.out, datasets, split))
+
+
+def _goes_on() -> str:
+    return "the same command goes on where it was"
 
 
 def _say(line: str) -> None:
@@ -174,6 +179,9 @@ def _require_sound(runs: Sequence[Run], folder: Path, commands: Commands) -> Non
 @contextmanager
 def _ended_by_signals() -> Iterator[None]:
     """Let a request to end stop the runs first, which save their state after every epoch."""
+    if signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:  # the command line's, see stop_at_signals
+        yield
+        return
 
     def end(number: int, frame: Any) -> None:
         raise SystemExit(128 + number)

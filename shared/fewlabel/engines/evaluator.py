@@ -22,6 +22,7 @@ from fewlabel.atomic import atomic_write
 from fewlabel.conventions.orientation import find_reorientation
 from fewlabel.data import read_volume
 from fewlabel.data.files.volumes import read_channels, read_header
+from fewlabel.folder_lock import folders_held
 from fewlabel.handlers.case_scores import CaseScores
 from fewlabel.handlers.history import read_history
 from fewlabel.handlers.model_saver import load_network
@@ -29,10 +30,12 @@ from fewlabel.handlers.processes import is_main_process, wait_for_all
 from fewlabel.handlers.strict_mean_dice import UNMEASURED
 from fewlabel.json_files import read_json
 from fewlabel.reports import CaseView, case_picture, format_table, summarize, write_report, write_scores_csv
+from fewlabel.stopping import when_stopped
 from fewlabel.version import __version__
 
 _log = logging.getLogger(__name__)
 _NO_REFERENCE = f"{UNMEASURED}: no reference of these volumes holds any class but the background."
+_NEXT_STEP = "the weights are saved and the scores are not; score them with fewlabel evaluate and the same options"
 
 
 class CheckpointEvaluator:
@@ -79,7 +82,15 @@ class CheckpointEvaluator:
         self.settings = dict(settings or {})
 
     def run(self) -> str:
-        """Do it, print the summary table and return it."""
+        """Do it, print the summary table and return it.
+
+        Raises:
+            FolderInUseError: another run works in ``output_dir``.
+        """
+        with folders_held(*([self.output_dir] if is_main_process() else [])), when_stopped(lambda: _NEXT_STEP):
+            return self._run()
+
+    def _run(self) -> str:
         wait_for_all()  # the main process may still be writing the checkpoints
         if not self.evaluator.state.epoch_length:
             _log.warning("there are no cases to score: no table and no report")

@@ -17,16 +17,19 @@ from monai.engines import SupervisedEvaluator
 from torch import nn
 from tqdm import tqdm
 
-from fewlabel.atomic import atomic_write
+from fewlabel.atomic import atomic_write, remove_leftovers
 from fewlabel.engines.case_status import CaseStatus, format_summary
 from fewlabel.engines.completed import CompletedCases
 from fewlabel.engines.fingerprint import of_files, of_settings, of_weights
 from fewlabel.engines.label_maps import LabelMapper
 from fewlabel.errors import one_line, user_facing_cause
+from fewlabel.folder_lock import folders_held
 from fewlabel.handlers.scan_grid import own_affine, own_header, own_shape, write_nifti
+from fewlabel.stopping import Stopped, when_stopped
 from fewlabel.version import __version__
 
 _log = logging.getLogger(__name__)
+_NEXT_STEP = "finished cases stay finished; the same command does what is left"
 _MEMORY_FIX = "segment fewer slices at a time with --inferer#batch_size 1, or on the CPU with --device cpu"
 
 
@@ -90,8 +93,14 @@ class Segmenter:
         """Segment the cases, print a summary, and return what became of each.
 
         Raises:
-            SystemExit: with code 1 if a case failed, 130 if a person stopped the run; after the summary.
+            FolderInUseError: another run works in ``output_dir``.
+            SystemExit: with code 1 if a case failed, 130 or 143 if the run was stopped; after the summary.
         """
+        with folders_held(self.output_dir), when_stopped(lambda: _NEXT_STEP):
+            remove_leftovers(self.output_dir)
+            return self._run()
+
+    def _run(self) -> list[CaseStatus]:
         mapper = LabelMapper(self.evaluator, self.postprocessing, self.second_network)
         marks = {
             "weights": of_weights(*mapper.networks),
@@ -100,19 +109,19 @@ class Segmenter:
             "uncertainty": str(self.second_network is not None),
         }
         outcomes: list[CaseStatus] = []
-        stopped = False
+        stopped = 0
         try:
             for item in tqdm(self.data, unit="case", disable=not sys.stderr.isatty(), dynamic_ncols=True):
                 outcomes.append(self._case(item, mapper, marks))
                 with tqdm.external_write_mode(file=sys.stderr):
                     _log.info("%s", outcomes[-1])
-        except KeyboardInterrupt:
-            stopped = True
+        except (KeyboardInterrupt, Stopped) as reason:
+            stopped = int(getattr(reason, "code", 130))
+        print(f"\n{format_summary(outcomes, len(self.data), self.output_dir)}")
         if self.second_network is not None:
             self._write_quality()
-        print(f"\n{format_summary(outcomes, len(self.data), self.output_dir)}")
         if stopped:
-            raise SystemExit(130)
+            raise SystemExit(stopped)
         if any(outcome.state == "failed" for outcome in outcomes):
             raise SystemExit(1)
         return outcomes

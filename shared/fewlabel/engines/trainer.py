@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence, Sized
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from typing import Any
 
 import torch
@@ -15,7 +15,10 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from fewlabel.engines.loss_weights import LossWeightSchedule, as_weights
+from fewlabel.folder_lock import folders_held
+from fewlabel.handlers.processes import is_main_process
 from fewlabel.networks import begin_averaged, update_averaged
+from fewlabel.stopping import when_stopped
 
 
 class SemiSupervisedTrainer(Trainer):
@@ -91,6 +94,21 @@ class SemiSupervisedTrainer(Trainer):
         self.state.weights = {}
         # after the handlers, one of which may load weights into a student
         self.add_event_handler(Events.STARTED, lambda: begin_averaged(self.method))
+        self._handlers = tuple(train_handlers or ())
+
+    def run(self) -> None:
+        """Train. The folders that handlers write into, which they name as ``folder``, are held meanwhile.
+
+        Raises:
+            FolderInUseError: another run works in one of them.
+        """
+        folders = {handler.folder for handler in self._handlers if hasattr(handler, "folder")}
+        steps = [handler.next_step for handler in self._handlers if hasattr(handler, "next_step")]
+        with ExitStack() as stack:
+            stack.enter_context(folders_held(*sorted(folders if is_main_process() else ())))
+            for next_step in steps:
+                stack.enter_context(when_stopped(next_step))
+            super().run()
 
     @property
     def progress(self) -> float:

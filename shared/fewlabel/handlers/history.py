@@ -37,6 +37,11 @@ class JsonlLogger:
         self._steps = 0
         self._since = 0.0
 
+    @property
+    def folder(self) -> Path:
+        """Where the history is written."""
+        return self.path.parent
+
     def attach(self, engine: Engine) -> None:
         """Attach to a :class:`fewlabel.engines.SemiSupervisedTrainer`."""
         engine.add_event_handler(Events.EPOCH_STARTED, self._start)

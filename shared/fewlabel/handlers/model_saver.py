@@ -64,6 +64,11 @@ class ModelSaver:
         self.settings = settings
         self.second_network = second_network
 
+    @property
+    def folder(self) -> Path:
+        """Where the weights are written."""
+        return self.ckpt_dir
+
     def attach(self, engine: Engine) -> None:
         """Attach to a trainer."""
         engine.add_event_handler(Events.EPOCH_COMPLETED, self)

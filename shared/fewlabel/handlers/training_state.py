@@ -66,6 +66,20 @@ class TrainingState:
         self.evaluator = evaluator
         self.resume = resume
         self.interval = interval
+        self._saved: tuple[int, int] | None = None
+
+    @property
+    def folder(self) -> Path:
+        """Where the state is written."""
+        return self.path.parent
+
+    def next_step(self) -> str:
+        """Say how to go on with a training run that is stopped now."""
+        if self._saved is None:
+            return "no epoch was finished; start the same command again"
+        return "the same command with --resume true continues after epoch {} of {}, from {}".format(
+            *self._saved, self.path
+        )
 
     def attach(self, engine: Engine) -> None:
         """Attach to a :class:`fewlabel.engines.SemiSupervisedTrainer`."""
@@ -94,6 +108,7 @@ class TrainingState:
         if is_main_process():
             with atomic_open(self.path) as stream:
                 torch.save(state, stream)
+        self._saved = engine.state.epoch, engine.state.max_epochs
 
     def _start(self, engine: Engine) -> None:
         if is_main_process():
@@ -115,6 +130,7 @@ class TrainingState:
         if self.evaluator is not None:
             self.evaluator.state.best_metric = state["best_metric"]
             self.evaluator.state.best_metric_epoch = state["best_metric_epoch"]
+        self._saved = state["epoch"], engine.state.max_epochs
         _log.info("resumed after epoch %d of %d from %s", state["epoch"], engine.state.max_epochs, self.path)
 
     @property

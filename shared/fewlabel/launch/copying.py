@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
-import secrets
 import shutil
 from pathlib import Path
 
+from fewlabel.atomic import atomic_folder
+from fewlabel.disk_errors import DiskFullError
 from fewlabel.launch.folders import bundle_folder
 
 PARTS = (
@@ -37,18 +38,16 @@ def copy_bundle(bundle: str | os.PathLike[str], directory: str | os.PathLike[str
     target = Path(directory) / source.name
     if os.path.lexists(target):
         raise FileExistsError(f"{target} exists; name another directory, or rename what is there")
-    partial = target.with_name(f".{target.name}.{secrets.token_hex(6)}.partial")
     try:
-        partial.mkdir(parents=True)
-        for part in PARTS:
-            _copy(source / part, partial / part)
-        os.rename(partial, target)
+        with atomic_folder(target) as partial:
+            for part in PARTS:
+                _copy(source / part, partial / part)
+    except DiskFullError:
+        raise
     except OSError as error:
         raise type(error)(
             f"{target}: can't write the copy ({error.strerror or error}); choose another directory"
         ) from error
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
     return target
 
 

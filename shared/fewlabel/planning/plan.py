@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from fewlabel.atomic import atomic_write
+from fewlabel.atomic import atomic_write, require_writable
 from fewlabel.planning.data_rules import data_settings
 from fewlabel.planning.fingerprint import Fingerprint, read_fingerprint
 from fewlabel.planning.measuring import OutOfMemoryError, measure_cost
@@ -119,12 +119,14 @@ def plan_training(
 
     Raises:
         FileNotFoundError: no such dataset or bundle.
+        PermissionError: ``out`` can't be written; nothing was measured.
         ValueError: minutes that are no number above 0 or too few, another ending, or a fault of the dataset.
     """
     if isinstance(minutes, bool) or not isinstance(minutes, (int, float)) or not 0 < minutes < float("inf"):
         raise ValueError(f"minutes is {minutes!r}; expected a number above 0")
     if Path(out).suffix != ".json":
         raise ValueError(f"{out}: an overlay's name ends in .json; name it plan.json, for instance")
+    require_writable(Path(out).parent)
     template = read_template(bundle)
     fingerprint = read_fingerprint(dataset, labeled_cases, seed)
 

@@ -39,6 +39,11 @@ class RunCommand:
     typed: dict[str, str]
 
 
+def is_run_command(argv: Sequence[str]) -> bool:
+    """Return whether `python -m monai.bundle run` started the process with these `sys.argv`."""
+    return len(argv) > 1 and Path(argv[0]).parts[-3:] == _PROGRAM and argv[1] in _VERBS
+
+
 def parse_run_command(argv: Sequence[str]) -> RunCommand | None:
     """Return the command of a process that `python -m monai.bundle run` started, None of any other process.
 
@@ -51,7 +56,7 @@ def parse_run_command(argv: Sequence[str]) -> RunCommand | None:
             takes away.
 
     """
-    if len(argv) < 2 or Path(argv[0]).parts[-3:] != _PROGRAM or argv[1] not in _VERBS:
+    if not is_run_command(argv):
         return None
     arguments = _arguments(argv[1:], DefaultParseValue)
     if isinstance(defaults := arguments.get("args_file"), str):

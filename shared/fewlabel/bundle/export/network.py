@@ -13,7 +13,7 @@ import torch
 from monai.bundle import ConfigParser
 from torch import Tensor, nn
 
-from fewlabel.atomic import atomic_open
+from fewlabel.atomic import atomic_open, require_writable
 from fewlabel.bundle.export.formats import FORMATS, Forward
 from fewlabel.bundle.images import find_images
 from fewlabel.data.phantoms.cohort import write_phantom
@@ -89,6 +89,7 @@ def export_bundle(
         raise ValueError(
             f"{file} is a folder; name the file to write, for instance {file / 'model'}{FORMATS[to].suffix}"
         )
+    require_writable(file.parent)
     weights = work / "models" / "model.pt" if checkpoint is None else Path(checkpoint)
     config = _config(root, weights)
     network: nn.Module = load_network(config.get_parsed_content("network_def"), weights).cpu().eval()

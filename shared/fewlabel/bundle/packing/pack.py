@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import fewlabel
-from fewlabel.atomic import atomic_open
+from fewlabel.atomic import atomic_open, require_writable
 from fewlabel.bundle.checkpoint import NETWORKS, check_weights
 from fewlabel.bundle.packing.large_files import LARGE_FILES, LIMIT_MB, dump, entry, parse
 from fewlabel.json_files import read_json
@@ -61,6 +61,7 @@ def pack_bundle(
         raise ValueError(f"url is {url!r}; expected the address of a folder, such as https://example.org/mcsc/0.1.0")
     if isinstance(large_file_mb, bool) or not isinstance(large_file_mb, (int, float)) or large_file_mb <= 0:
         raise ValueError(f"large_file_mb is {large_file_mb!r}; expected a number of megabytes above 0")
+    require_writable(out)
     root = bundle_folder(bundle)
     name, version = _identity(root)
     files = bundle_files(root, weights)

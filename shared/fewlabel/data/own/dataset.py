@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import os
-import shutil
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from fewlabel.atomic import atomic_write
+from fewlabel.atomic import atomic_folder, atomic_write
 from fewlabel.data.files.serialization import json_bytes
 from fewlabel.data.own.files import is_picture
 from fewlabel.data.own.matching import Matches, match
@@ -71,19 +69,11 @@ def prepare_folders(
     found = match(images, labels, pattern, label_pattern, pairs)
     for line in str(found).splitlines():
         report(line)
-    out.parent.mkdir(parents=True, exist_ok=True)
-    partial = Path(tempfile.mkdtemp(prefix=f".{out.name}.", suffix=".partial", dir=out.parent))
-    try:
+    with atomic_folder(out) as partial:
         writer = Writer(partial, values, len(wanted), sides, links)
         for image, label in found.pairs:
             writer.write(image, label)
         _describe(partial, out.name, found, named_labels(writer.values, wanted), writer.channels)
-        partial.chmod(0o755)
-        if out.exists():
-            out.rmdir()
-        partial.rename(out)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
     _tell(writer, found, out, report)
     return out
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
-import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from fewlabel.atomic import atomic_write
+from fewlabel.atomic import atomic_folder, atomic_write
 from fewlabel.data.files.serialization import json_bytes, nifti_bytes
 from fewlabel.data.phantoms import atrium, heart
 from fewlabel.data.phantoms.heart import PhantomCase
@@ -76,19 +74,13 @@ def write_phantom(root: str | os.PathLike[str], kind: str = "cardiac", cases: in
     identity = {"kind": kind, "seed": seed, "cases": cases, "version": VERSION}
     if _holds(root, identity):
         return root
-    root.parent.mkdir(parents=True, exist_ok=True)
-    partial = Path(tempfile.mkdtemp(prefix=f".{root.name}.", suffix=".partial", dir=root.parent))
     try:
-        _write_cohort(partial, PHANTOMS[kind], identity)
-        partial.chmod(0o755)  # mkdtemp makes it private
-        try:
-            os.replace(partial, root)
-        except OSError:
-            # Another process, for example another rank of torchrun, may have written the same cohort meanwhile.
-            if not _holds(root, identity):
-                raise
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
+        with atomic_folder(root) as partial:
+            _write_cohort(partial, PHANTOMS[kind], identity)
+    except OSError:
+        # Another process, for example another rank of torchrun, may have written the same cohort meanwhile.
+        if not _holds(root, identity):
+            raise
     return root
 
 

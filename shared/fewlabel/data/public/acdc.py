@@ -73,29 +73,29 @@ def prepare_acdc(
     if extra := sorted(set(sources) - {name for names in cases.values() for name in names}):
         report(f"left out, since the published lists do not name them: {first_few(extra)}")
     nominal = f"nominal {NOMINAL_SPACING} mm, the h5 files hold none" if form.startswith("h5") else "of the files"
-    preparation = Preparation(out, "ACDC", raw, {"form": form, "spacing": nominal}, report)
-    preparation.check_only({name for names in cases.values() for name in names})
-    for position, (patient, names) in enumerate(cases.items(), start=1):
-        report(f"[{position}/{len(cases)}] {patient}")
-        for name in names:
-            part = "Ts" if patient in lists["test"] else "Tr"
-            slices = preparation.volume(sources[name], part, len(LABELS))
-            expected = lists["slices_per_frame"].get(patient, slices)
-            if slices != expected:
-                warnings.warn(f"{name} has {slices} slices, but the published lists count {expected}", stacklevel=2)
-    splits = {
-        part: [patient for patient in lists[part] if patient in cases] for part in ("labeled", "validation", "test")
-    }
-    training = sum(len(cases[patient]) for part in ("labeled", "validation") for patient in splits[part])
-    dataset = {
-        "name": "ACDC",
-        "description": "Automated cardiac diagnosis challenge: cine MR at end-diastole and end-systole, short axis",
-        "labels": LABELS,
-        "channel_names": {"0": "MR"},
-        "file_ending": ".nii.gz",
-        "numTraining": training,
-    }
-    preparation.finish(dataset, {"labeled": splits["labeled"], "unlabeled": [], **splits, "cases": cases})
+    with Preparation(out, "ACDC", raw, {"form": form, "spacing": nominal}, report) as preparation:
+        preparation.check_only({name for names in cases.values() for name in names})
+        for position, (patient, names) in enumerate(cases.items(), start=1):
+            report(f"[{position}/{len(cases)}] {patient}")
+            for name in names:
+                part = "Ts" if patient in lists["test"] else "Tr"
+                slices = preparation.volume(sources[name], part, len(LABELS))
+                expected = lists["slices_per_frame"].get(patient, slices)
+                if slices != expected:
+                    warnings.warn(f"{name} has {slices} slices, but the published lists count {expected}", stacklevel=2)
+        splits = {
+            part: [patient for patient in lists[part] if patient in cases] for part in ("labeled", "validation", "test")
+        }
+        training = sum(len(cases[patient]) for part in ("labeled", "validation") for patient in splits[part])
+        dataset = {
+            "name": "ACDC",
+            "description": "Automated cardiac diagnosis challenge: cine MR at end-diastole and end-systole, short axis",
+            "labels": LABELS,
+            "channel_names": {"0": "MR"},
+            "file_ending": ".nii.gz",
+            "numTraining": training,
+        }
+        preparation.finish(dataset, {"labeled": splits["labeled"], "unlabeled": [], **splits, "cases": cases})
     report(f"{out}: {', '.join(f'{len(patients)} {part}' for part, patients in splits.items())} patients")
     return out
 

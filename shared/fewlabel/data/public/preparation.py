@@ -6,6 +6,7 @@ import hashlib
 import os
 import re
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,8 +14,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fewlabel.atomic import atomic_write
+from fewlabel.atomic import atomic_write, remove_leftovers
 from fewlabel.data.files.serialization import json_bytes, nifti_bytes
+from fewlabel.folder_lock import LOCK_FILE, folders_held
 from fewlabel.json_files import read_json
 from fewlabel.links import require_content
 from fewlabel.listing import first_few
@@ -45,7 +47,7 @@ class Source:
 
 
 class Preparation:
-    """The output folder of one dataset and its ``manifest.json``, which records what is finished.
+    """The output folder of one dataset, held in a ``with``, and its ``manifest.json``, which records what is finished.
 
     The manifest holds, for every file, its SHA-256 and that of its sources. A file is written again when its entry
     is missing, when its content or its sources changed; otherwise it is left as it is.
@@ -59,6 +61,7 @@ class Preparation:
 
     Raises:
         FileExistsError: When ``out`` holds files of another origin.
+        FolderInUseError: When another run prepares it.
 
     """
 
@@ -68,16 +71,26 @@ class Preparation:
         self.out = out
         self.raw = raw
         self.report = report
-        self.files = self._finished_files(dataset)
-        self.manifest = {"dataset": dataset, **facts, "files": self.files}
-        for rest in out.rglob(".*.partial"):  # of a run that was killed
-            rest.unlink()
-        self._save()
+        self.files: dict[str, dict[str, Any]] = {}
+        self.manifest: dict[str, Any] = {"dataset": dataset, **facts, "files": self.files}
+        self._held = ExitStack()
+
+    def __enter__(self) -> Preparation:
+        with ExitStack() as stack:
+            stack.enter_context(folders_held(self.out))
+            remove_leftovers(self.out)
+            self.files.update(self._finished_files(self.manifest["dataset"]))
+            self._save()
+            self._held = stack.pop_all()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._held.close()
 
     def _finished_files(self, dataset: str) -> dict[str, dict[str, Any]]:
         path = self.out / "manifest.json"
         if not path.is_file():
-            if self.out.exists() and any(self.out.iterdir()):
+            if any(file.name != LOCK_FILE for file in self.out.iterdir()):
                 raise FileExistsError(
                     f"{self.out} is not empty and holds no manifest.json of an earlier run: choose another folder"
                 )

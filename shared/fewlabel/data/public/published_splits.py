@@ -103,12 +103,7 @@ def prepare_published(
     _check_missing(raw, [name for name in listed if name not in sources], splits, allow_missing, report)
     if extra := sorted(set(sources) - set(listed)):
         report(f"left out, since the published lists do not name them: {first_few(extra)}")
-    preparation = Preparation(out, published.name, raw, facts, report)
     names = [name for part in splits.values() for name in part]
-    preparation.check_only(set(names))
-    for position, name in enumerate(names, start=1):
-        report(f"[{position}/{len(names)}] {name}")
-        preparation.volume(sources[name], "Ts" if name in splits["test"] else "Tr", len(published.labels))
     dataset = {
         "name": published.name,
         "description": published.description,
@@ -117,7 +112,12 @@ def prepare_published(
         "file_ending": ".nii.gz",
         "numTraining": len(names) - len(splits["test"]),
     }
-    preparation.finish(dataset, splits)
+    with Preparation(out, published.name, raw, facts, report) as preparation:
+        preparation.check_only(set(names))
+        for position, name in enumerate(names, start=1):
+            report(f"[{position}/{len(names)}] {name}")
+            preparation.volume(sources[name], "Ts" if name in splits["test"] else "Tr", len(published.labels))
+        preparation.finish(dataset, splits)
     report(f"{out}: {', '.join(f'{len(found)} {part}' for part, found in splits.items())} scans")
     return out
 

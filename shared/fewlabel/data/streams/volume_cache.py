@@ -9,6 +9,7 @@ import shutil
 import tempfile
 import weakref
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from multiprocessing.pool import ThreadPool
 from pathlib import Path
 from typing import Any, Literal
 
@@ -17,15 +18,16 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from fewlabel.atomic import atomic_open
 from fewlabel.data.files.formats import array_of, named_errors, open_image, split_ending
+from fewlabel.data.streams.cached_array import is_whole, write_array
 from fewlabel.data.streams.transform_description import describe_transforms
 from fewlabel.errors import user_facing_cause
 from fewlabel.links import require_content
 from fewlabel.version import __version__
 
 _log = logging.getLogger(__name__)
-_FORMAT = "2"  # part of every cache name: raise it when the layout of a cached file changes
+_FORMAT = "3"  # part of every cache name: raise it when the layout of a cached file changes
+_READERS = 4  # threads that compute checksums
 Item = Mapping[Hashable, Any]
 
 
@@ -33,7 +35,8 @@ class VolumeCache:
     """The preprocessed volumes of a list of items, one ``.npy`` file each, in a folder that runs may share.
 
     A cached volume is known by its files' paths, sizes and times of change, by ``preprocessing``, by ``layout`` and by
-    the versions of MONAI and fewlabel, so that changed data or settings never meet an old copy.
+    the versions of MONAI and fewlabel, so that changed data or settings never meet an old copy. Each file ends in a
+    checksum, which is compared once, here: a file that is cut short or changed is written again, with a warning.
 
     Args:
         data: MONAI items.
@@ -80,7 +83,13 @@ class VolumeCache:
         """Return a cached array, memory-mapped: read-only, or with mode "c" writable, where writing stays private."""
         if (file, mode) not in self._maps:
             # as a plain array over the mapped bytes: slicing a np.memmap costs ten times as much
-            self._maps[file, mode] = np.asarray(np.load(file, mmap_mode=mode))
+            try:
+                self._maps[file, mode] = np.asarray(np.load(file, mmap_mode=mode))
+            except (OSError, ValueError) as error:
+                raise ValueError(
+                    f"{file}: this preprocessed volume was removed or changed during the run ({error}); start again, "
+                    "with --resume true if this is a training run"
+                ) from error
         return self._maps[file, mode]
 
     def source(self, index: int) -> Any:
@@ -106,13 +115,29 @@ class VolumeCache:
         return {key: self.folder / f"{name.hexdigest()[:24]}_{key}.npy" for key in sources}
 
     def _write_missing(self) -> None:
-        missing = [v for v, files in enumerate(self.files) if not all(file.exists() for file in files.values())]
+        usable = self._usable()
+        missing = [v for v, files in enumerate(self.files) if not usable.issuperset(files.values())]
         if missing:
             _log.info("preprocessing %d of %d volumes into %s", len(missing), len(self.data), self.folder)
         # disable=None shows the bar on terminals only
         for volume in tqdm(missing, desc="preprocessing", unit="volume", leave=False, disable=None):
-            if not all(file.exists() for file in self.files[volume].values()):  # an item may be listed twice
-                self._write(self.data[volume], self.files[volume])
+            files = self.files[volume]
+            if not usable.issuperset(files.values()):  # an item may be listed twice
+                self._write(self.data[volume], files)
+                usable.update(files.values())
+
+    def _usable(self) -> set[Path]:
+        """Return the files that are there and whole, and warn of each that is not whole any more."""
+        items = zip(self.data, self.files, strict=True)
+        sources = {file: item[key] for item, files in items for key, file in files.items()}
+        there = [file for file in sources if file.is_file()]
+        with ThreadPool(_READERS) as pool:  # checksums are computed beside Python
+            checked = tqdm(pool.imap(is_whole, there), "checking the cache", len(there), leave=False, disable=None)
+            whole = dict(zip(there, checked, strict=True))
+        for file in there:
+            if not whole[file]:
+                _log.warning("%s: damaged or changed since it was written; preprocessing %s again", file, sources[file])
+        return {file for file in there if whole[file]}
 
     def _write(self, item: Item, files: Mapping[str, Path]) -> None:
         sources = _sources(item, self.keys)
@@ -132,8 +157,7 @@ class VolumeCache:
                 "resample the label onto the image's grid"
             )
         for key, array in arrays.items():
-            with atomic_open(files[key]) as stream:
-                np.save(stream, array)
+            write_array(files[key], array)
 
 
 def _sources(item: Item, keys: Sequence[str]) -> dict[str, list[Path]]:

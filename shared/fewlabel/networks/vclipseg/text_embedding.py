@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from fewlabel.atomic import atomic_open
+from fewlabel.atomic import atomic_open, require_writable
 
 CLIP = "openai/clip-vit-base-patch32"
 TEMPLATE = "A pixel of a {}."
@@ -91,6 +91,7 @@ def save_embeddings(
     path = Path(out)
     if path.suffix != ".pt":
         raise ValueError(f"the file for embeddings of text must end in .pt, got {out}")
+    require_writable(path.parent)
     embedded = embed_text(names, model, template)
     with atomic_open(path) as file:
         torch.save({"embeddings": embedded, "prompts": _prompts(names, template), "model": str(model)}, file)
