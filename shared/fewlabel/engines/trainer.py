@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
+from fewlabel.conventions.precision import use_bfloat16
 from fewlabel.engines.loss_weights import LossWeightSchedule, as_weights
 from fewlabel.folder_lock import folders_held
 from fewlabel.handlers.processes import is_main_process
@@ -41,7 +42,8 @@ class SemiSupervisedTrainer(Trainer):
             :class:`fewlabel.engines.GaussianRamp`. Must name exactly the method's terms.
         lr_scheduler: one or several, stepped after every step; None for constant rates.
         epoch_length: steps per epoch; the loader's length by default.
-        amp: automatic mixed precision in bfloat16. None switches it on where it pays, on CUDA devices that have it.
+        amp: automatic mixed precision in bfloat16, "auto", "cuda", "bfloat16" or "off", see
+            :func:`fewlabel.conventions.precision.use_bfloat16`. True and False are the latter two, None is "cuda".
         clip_norm: largest norm of the gradient over all parameters; None for no clipping.
         train_handlers: Ignite handlers, attached in this order.
 
@@ -59,7 +61,7 @@ class SemiSupervisedTrainer(Trainer):
         weights: Mapping[str, float | LossWeightSchedule],
         lr_scheduler: LRScheduler | Sequence[LRScheduler] | None = None,
         epoch_length: int | None = None,
-        amp: bool | None = None,
+        amp: bool | str | None = None,
         clip_norm: float | None = None,
         train_handlers: Sequence[Any] | None = None,
     ) -> None:
@@ -89,8 +91,9 @@ class SemiSupervisedTrainer(Trainer):
             decollate=False,
             amp=False,  # the base class's AMP is float16 with a gradient scaler
         )
-        cuda = self.state.device.type == "cuda"
-        self.use_bfloat16 = (cuda and torch.cuda.is_bf16_supported()) if amp is None else amp
+        if isinstance(amp, bool):
+            amp = "bfloat16" if amp else "off"
+        self.use_bfloat16 = use_bfloat16("cuda" if amp is None else amp, self.state.device)
         self.state.weights = {}
         # after the handlers, one of which may load weights into a student
         self.add_event_handler(Events.STARTED, lambda: begin_averaged(self.method))

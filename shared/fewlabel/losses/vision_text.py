@@ -46,11 +46,12 @@ def vision_text_consistency(features: Tensor, labels: Tensor, text: Tensor) -> T
     scores = features.new_empty((1,)).expand(len(features), len(text), *features.shape[2:])
     classes = label_map(labels, scores, IGNORED)
     wide = torch.promote_types(features.dtype, torch.float32)
-    vectors = F.normalize(features.to(wide), dim=1).transpose(0, 1).flatten(1)
-    members = F.one_hot(classes.flatten() + 1, len(text) + 1)[:, 1:].to(wide)
-    sums = (vectors @ members).T
-    present = members.any(dim=0)
-    losses = 1 - F.cosine_similarity(sums, text.detach().to(wide), dim=1)
+    with torch.autocast(features.device.type, enabled=False):
+        vectors = F.normalize(features.to(wide), dim=1).transpose(0, 1).flatten(1)
+        members = F.one_hot(classes.flatten() + 1, len(text) + 1)[:, 1:].to(wide)
+        sums = (vectors @ members).T
+        present = members.any(dim=0)
+        losses = 1 - F.cosine_similarity(sums, text.detach().to(wide), dim=1)
     return torch.where(present, losses, 0.0).sum() / present.sum().clamp(min=1)
 
 
