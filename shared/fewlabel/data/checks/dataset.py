@@ -106,7 +106,10 @@ class _Inspection:
             self.hounsfield.look_at(item["volume"], channels[0], labels[0] if labels and split == "labeled" else None)
 
     def _read(self, item: Item, key: str) -> list[NDArray[Any]]:
-        """Read the channels of an image, or the label map; nothing if that fails."""
+        """Read the channels of an image, or the label map; nothing if that fails, or its header could not be read."""
+        told = [problem.message for problem in self.problems if (problem.kind, problem.volume) == _unreadable(item)]
+        if any(message.startswith(f"{file} ") for message in told for file in image_files(item[key])):
+            return []
         try:
             arrays = [read_volume(item[key])[0]] if key == "label" else read_channels(item[key])
             for file in image_files(item[key]):
@@ -157,6 +160,10 @@ class _Inspection:
         problem = Problem(severity, kind, message, item["volume"])
         if problem not in self.problems:  # what spoils a header was found before
             self.problems.append(problem)
+
+
+def _unreadable(item: Item) -> tuple[str, str]:
+    return "unreadable", str(item["volume"])
 
 
 def _row(split: str, item: Item, found: Inspection, inspection: _Inspection) -> Row:
