@@ -18,8 +18,8 @@ atexit.register(print, "tidied")
 with when_stopped(lambda: "tie the laces"):
     with when_stopped(lambda: "this is over"):
         pass
-    print("ready", flush=True)
     try:
+        print("ready", flush=True)
         time.sleep(60)
     finally:
         {cleaning}
