@@ -20,10 +20,7 @@ def added(bundle: str) -> list[dict[str, str]]:
     """The options that set another method or a part of one, of each command of the README that does."""
     blocks = re.findall(r"(?:^    .*\n)+", readme(bundle).replace("\\\n", " \\\n"), flags=re.MULTILINE)
     commands = [shlex.split(block.replace("\\\n", " ")) for block in blocks if "--method_def" in block]
-    return [
-        {word[2:]: value for word, value in pairwise(words) if word.startswith("--")}
-        for words in commands
-    ]
+    return [{word[2:]: value for word, value in pairwise(words) if word.startswith("--")} for words in commands]
 
 
 CASES = [(bundle, options) for bundle in ("mean_teacher", "cps") for options in added(bundle)]
