@@ -30,7 +30,7 @@ def use_bfloat16(amp: str, device: torch.device | str) -> bool:
         return amp == "bfloat16"
     kind = torch.device(device).type
     if kind == "cuda":
-        return torch.cuda.is_bf16_supported()
+        return bool(torch.cuda.is_bf16_supported())
     return amp == "auto" and kind == "cpu" and cpu_has_bfloat16()
 
 
