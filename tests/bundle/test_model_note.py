@@ -50,6 +50,14 @@ def test_weights_of_an_earlier_version_are_run_with_the_intensities_and_slices_o
     assert found == {"size": 96, "norm": "batch", "intensity": {"mode": "minmax"}, "slice_axis": "auto"}
 
 
+def test_weights_of_before_there_was_a_norm_of_the_coarsest_level_have_the_others_there(tmp_path: Path) -> None:
+    paper = {**PAPER, "coarse_norm": "batch"}
+    (tmp_path / "model.json").write_text('{"size": 96, "norm": "instance"}')
+    assert training_settings(tmp_path / "model.pt", **paper)["coarse_norm"] == "instance"
+    (tmp_path / "model.json").write_text('{"size": 96, "norm": "instance", "coarse_norm": "batch"}')
+    assert training_settings(tmp_path / "model.pt", **paper)["coarse_norm"] == "batch"
+
+
 def test_weights_trained_with_a_window_and_sagittal_slices_are_run_with_them(tmp_path: Path) -> None:
     window = {"mode": "window", "low": -160, "high": 240}
     (tmp_path / "model.json").write_text(json.dumps({**PAPER, "intensity": window, "slice_axis": 0}))

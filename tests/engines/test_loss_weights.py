@@ -25,6 +25,19 @@ def test_a_shorter_ramp_reaches_its_peak_earlier_and_stays_there() -> None:
     assert ramp(0.75) == ramp(0.8) == ramp(1.0) == 0.1
 
 
+def test_stairs_are_the_released_ones_of_150_iterations() -> None:
+    # MC-Net's and VCLIPSeg's code: exp(-5 (1 - t / 40)^2) with t = iteration // 150, of 15000 iterations
+    ramp = GaussianRamp(peak=1.0, length=0.4, stairs=40)
+    for iteration in range(0, 15001, 25):
+        t = min(iteration // 150, 40)
+        assert ramp(iteration / 15000) == pytest.approx(math.exp(-5 * (1 - t / 40) ** 2), abs=1e-12)
+
+
+def test_no_stairs_are_an_error() -> None:
+    with pytest.raises(ValueError, match="stairs must be 1 or more, or None for a ramp without, got 0"):
+        GaussianRamp(1.0, stairs=0)
+
+
 def test_the_ramp_never_falls() -> None:
     values = [GaussianRamp(2.0, 0.6)(step / 100) for step in range(101)]
     assert values == sorted(values)

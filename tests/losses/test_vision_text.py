@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from fewlabel.losses import VisionTextConsistencyLoss, vision_text_consistency
+from fewlabel.losses import VisionTextConsistencyLoss, vision_text_consistency, weighted_vision_text_consistency
 
 
 def random(*shape: int, seed: int = 0) -> Tensor:
@@ -101,6 +101,58 @@ def test_gradients_equal_finite_differences_and_the_text_has_none() -> None:
     )
     vision_text_consistency(features, labels, text).backward()
     assert text.grad is None
+
+
+def test_whole_shares_are_labels() -> None:
+    features, labels, text = inputs()
+    shares = torch.stack([labels[:, 0] == number for number in range(len(text))], dim=1).double()
+
+    torch.testing.assert_close(
+        weighted_vision_text_consistency(features, shares, text), vision_text_consistency(features, labels, text)
+    )
+
+
+def test_a_voxel_counts_for_each_class_by_its_share() -> None:
+    """Three quarters of a voxel of one class and a quarter of it are as four voxels, three of the one class."""
+    features, text = random(1, 5, 2), random(2, 5, seed=2)
+    shares = torch.tensor([[[0.75, 0.5], [0.25, 0.0]]])
+    repeated = features[..., [0, 0, 0, 0, 1, 1]]
+    labels = torch.tensor([[0, 0, 0, 1, 0, 0]])
+
+    found = weighted_vision_text_consistency(features, shares, text)
+
+    torch.testing.assert_close(found, vision_text_consistency(repeated, labels, text))
+
+
+def test_shares_of_nothing_leave_no_loss() -> None:
+    features = random(1, 3, 2, 2, 2).requires_grad_()
+    loss = weighted_vision_text_consistency(features, torch.zeros(1, 2, 2, 2, 2), random(2, 3))
+    loss.backward()
+
+    assert loss.item() == 0
+    assert torch.equal(features.grad, torch.zeros_like(features))
+
+
+def test_unit_length_along_the_depth_is_that_of_the_released_code() -> None:
+    features, labels, text = inputs()
+    scaled = features / features.pow(2).sum(dim=-1, keepdim=True).sqrt()
+    losses = []
+    for number, name in enumerate(text):
+        prototype = torch.stack([scaled[b, :, x, y, z] for b, _, x, y, z in (labels == number).nonzero()]).mean(dim=0)
+        losses.append(1 - prototype @ name / prototype.norm() / name.norm())
+
+    found = vision_text_consistency(features, labels, text, unit_length="depth")
+
+    torch.testing.assert_close(found, torch.stack(losses).mean())
+    assert not torch.isclose(found, vision_text_consistency(features, labels, text))
+
+
+def test_refuses_shares_of_another_shape_and_an_unknown_direction() -> None:
+    features, labels, text = inputs()
+    with pytest.raises(ValueError, match=r"expected shares \(B, K, \*spatial\) .* got \(2, 1, 3, 2, 4\)"):
+        weighted_vision_text_consistency(features, labels.float(), text)
+    with pytest.raises(ValueError, match=r"unit_length must be one of \('channels', 'depth'\), got 'width'"):
+        vision_text_consistency(features, labels, text, unit_length="width")
 
 
 def test_the_module_is_the_function() -> None:

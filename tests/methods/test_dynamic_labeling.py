@@ -5,9 +5,10 @@ from typing import Any, NamedTuple
 
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
-from fewlabel.losses import vision_text_consistency
+from fewlabel.losses import vision_text_consistency, weighted_vision_text_consistency
 from fewlabel.methods import DynamicLabeling
 from fewlabel.methods.dynamic_labeling import student_weights
 from fewlabel.networks import VCLIPSeg
@@ -77,19 +78,90 @@ def test_terms_equal_the_equations_written_out(pseudo_labels: str, teach_labeled
     assert terms["dynamic"].item() == pytest.approx(expected, abs=1e-5)
 
 
-def test_the_consistency_sees_labeled_voxels_on_which_all_three_agree() -> None:
-    network, batch = Twins(), make_batch()
+def agreement(network: Twins, batch: dict[str, Any]) -> Tensor:
+    """The class of each labeled voxel on which ground truth and both students agree, -1 for the others."""
     image, label = batch["labeled"]["image"], batch["labeled"]["label"][:, 0]
-    voxels = (slice(None), *[slice(1, None, 2)] * 3)
-    seen = [student(image).argmax(dim=1)[voxels] for student in (network.first, network.second)]
-    agreed = label[voxels].clone()
-    agreed[(seen[0] != agreed) | (seen[1] != agreed)] = -1
-
-    features = torch.cat([head(image) for head in network.heads])
-    expected = vision_text_consistency(features, torch.cat([agreed, agreed]), network.text)
-    torch.testing.assert_close(DynamicLabeling(network)(batch)["text"], expected)
+    agreed = label.clone()
+    for student in (network.first, network.second):
+        agreed[student(image).argmax(dim=1) != label] = -1
     assert (agreed >= 0).any()
     assert (agreed < 0).any()
+    return agreed
+
+
+@pytest.mark.parametrize(("coarse_labels", "place"), [("center", 1), ("corner", 0)])
+@pytest.mark.parametrize("unit_length", ["channels", "depth"])
+def test_the_consistency_sees_one_voxel_of_each_block_where_all_three_agree(
+    coarse_labels: str, place: int, unit_length: str
+) -> None:
+    network, batch = Twins(), make_batch()
+    agreed = agreement(network, batch)[(slice(None), *[slice(place, None, 2)] * 3)]
+
+    features = torch.cat([head(batch["labeled"]["image"]) for head in network.heads])
+    expected = vision_text_consistency(features, torch.cat([agreed, agreed]), network.text, unit_length)
+    method = DynamicLabeling(network, coarse_labels=coarse_labels, unit_length=unit_length)
+    torch.testing.assert_close(method(batch)["text"], expected)
+
+
+def test_the_consistency_counts_what_each_block_holds_of_each_class() -> None:
+    network, batch = Twins(), make_batch()
+    agreed = agreement(network, batch)
+    held = torch.zeros(2, 2, 2, 2, 2)
+    for b, x, y, z in (agreed >= 0).nonzero().tolist():
+        held[b, agreed[b, x, y, z], x // 2, y // 2, z // 2] += 1 / 8
+
+    features = torch.cat([head(batch["labeled"]["image"]) for head in network.heads])
+    expected = weighted_vision_text_consistency(features, torch.cat([held, held]), network.text)
+    torch.testing.assert_close(DynamicLabeling(network)(batch)["text"], expected)
+
+
+class Knowing(nn.Module):
+    """Two students that read the labels out of the image, and a head of one channel for each block."""
+
+    def __init__(self, blocks: Tensor) -> None:
+        super().__init__()
+        self.blocks = blocks
+        self.register_buffer("text", torch.eye(2))
+
+    def outputs(self, x: Tensor) -> Shown:
+        logits = torch.cat([-x, x], dim=1)
+        return Shown(logits, logits, [self.blocks])
+
+
+def test_a_block_that_is_mostly_background_counts_as_such_though_its_center_is_atrium() -> None:
+    # two blocks: the center of the first one is atrium, as an eighth of its voxels; the second one is background
+    label = torch.zeros(1, 1, 4, 4, 8)
+    label[..., 1:3, 1:3, 1:3] = 1
+    blocks = F.one_hot(torch.tensor([0, 1])).float().T.view(1, 2, 1, 1, 2)  # features (1, 0) and (0, 1)
+    batch = {"labeled": {"image": 20 * label - 10, "label": label}, "unlabeled": None}
+
+    center = DynamicLabeling(Knowing(blocks), coarse_labels="center")(batch)["text"].item()
+    share = DynamicLabeling(Knowing(blocks), coarse_labels="share")(batch)["text"].item()
+
+    # text (1, 0) is background's, (0, 1) atrium's; by its center the first block is all atrium
+    assert center == pytest.approx(1.0)
+    # background: seven parts of the first block, eight of the second; atrium: the first one alone
+    background = 1 - 7 / math.hypot(7, 8)
+    assert share == pytest.approx((background + 1) / 2, abs=1e-6)
+
+
+def test_dice_counts_the_background_on_request() -> None:
+    network, batch = Twins(heads=0), make_batch()
+    label, image = batch["labeled"]["label"][:, 0], batch["labeled"]["image"]
+    terms = DynamicLabeling(network, pseudo_labels="soft", include_background=True)(batch)
+
+    students = [student(image).softmax(dim=1).detach() for student in (network.first, network.second)]
+    losses = [(dice(p[:, 1], label) + dice(p[:, 0], 1 - label)) / 2 for p in students]
+    assert terms["supervised"].item() == pytest.approx(sum(losses), abs=1e-5)
+    weights = student_weights(torch.tensor(losses))
+    unlabeled = batch["unlabeled"]["image"]
+    taught = [student(unlabeled).softmax(dim=1).detach() for student in (network.first, network.second)]
+    mixed = weights[0] * taught[0] + weights[1] * taught[1]
+    expected = sum(
+        (dice(p[:, 1], mixed[:, 1]) + dice(p[:, 0], mixed[:, 0])) / 2 - float((mixed * p.log()).sum(dim=1).mean())
+        for p in taught
+    )
+    assert terms["dynamic"].item() == pytest.approx(expected, abs=1e-5)
 
 
 def test_pseudo_labels_pass_no_gradient_to_the_students_that_made_them() -> None:
@@ -174,6 +246,11 @@ def test_refuses_a_third_student() -> None:
 def test_refuses_an_unknown_kind_of_pseudo_labels() -> None:
     with pytest.raises(ValueError, match=r"one of \('hard', 'soft'\), got 'sharp'"):
         DynamicLabeling(Twins(), pseudo_labels="sharp")
+
+
+def test_refuses_an_unknown_reading_of_blocks() -> None:
+    with pytest.raises(ValueError, match=r"coarse_labels must be one of \('share', 'center', 'corner'\), got 'mean'"):
+        DynamicLabeling(Twins(), coarse_labels="mean")
 
 
 def test_refuses_a_network_with_one_student() -> None:

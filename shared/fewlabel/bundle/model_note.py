@@ -28,12 +28,17 @@ _ADDED: dict[str, Callable[[Any], Any]] = {
 }
 
 
+# settings that earlier versions didn't have either, and whose value was that of another one
+_FOLLOWED = {"coarse_norm": "norm"}
+
+
 def training_settings(checkpoint: str | os.PathLike[str], **paper: Any) -> dict[str, Any]:
     """Return the settings that a checkpoint needs for inference.
 
     :class:`fewlabel.handlers.ModelSaver` notes them in ``model.json`` beside ``model.pt``: a network trained on slices
     of 96 pixels is to see slices of 96 pixels. Weights without such a note were trained with the paper's settings, and
-    so were those whose note is older than ``intensity``, ``slice_axis`` and ``in_channels``, as far as these go.
+    so were those whose note is older than ``intensity``, ``slice_axis`` and ``in_channels``, as far as these go. Before
+    there was a ``coarse_norm`` the coarsest level had the others' ``norm``.
 
     Args:
         checkpoint: file of weights.
@@ -47,7 +52,8 @@ def training_settings(checkpoint: str | os.PathLike[str], **paper: Any) -> dict[
     if not os.path.lexists(note):
         return paper
     found = read_note(note)
-    found = {**{name: value for name, value in paper.items() if name in _ADDED}, **found}
+    followed = {new: found[old] for new, old in _FOLLOWED.items() if new in paper and old in found}
+    found = {**{name: value for name, value in paper.items() if name in _ADDED}, **followed, **found}
     if set(found) != set(paper):
         raise ValueError(f"{note}: expected the settings {sorted(paper)}, found {shown(found)}{_FIX}")
     for name, value in paper.items():

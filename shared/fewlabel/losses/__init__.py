@@ -11,8 +11,18 @@ from fewlabel.losses.mutual import mutual_consistency, sharpen
 from fewlabel.losses.nt_xent import NTXentLoss, nt_xent
 from fewlabel.losses.ohem import OhemCrossEntropyLoss, ohem_cross_entropy
 from fewlabel.losses.region import RegionContrastLoss, region_contrast
-from fewlabel.losses.segmentation import foreground_dice_loss, hard_labels, pseudo_label_loss, supervised_loss
-from fewlabel.losses.vision_text import VisionTextConsistencyLoss, vision_text_consistency
+from fewlabel.losses.segmentation import (
+    foreground_dice_loss,
+    hard_labels,
+    plain_dice_loss,
+    pseudo_label_loss,
+    supervised_loss,
+)
+from fewlabel.losses.vision_text import (
+    VisionTextConsistencyLoss,
+    vision_text_consistency,
+    weighted_vision_text_consistency,
+)
 from fewlabel.losses.weighted import region_loss, weighted_cross_entropy, weighted_dice
 
 __all__ = [
@@ -36,6 +46,7 @@ __all__ = [
     "mutual_consistency",
     "nt_xent",
     "ohem_cross_entropy",
+    "plain_dice_loss",
     "pseudo_label_loss",
     "region_contrast",
     "region_loss",
@@ -44,5 +55,6 @@ __all__ = [
     "vision_text_consistency",
     "weighted_cross_entropy",
     "weighted_dice",
+    "weighted_vision_text_consistency",
     "without_ignored",
 ]

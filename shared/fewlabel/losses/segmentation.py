@@ -42,8 +42,18 @@ def foreground_dice_loss(one_hot_labels: bool = False) -> nn.Module:
     Args:
         one_hot_labels: whether the labels are probabilities (B, K, *spatial) already, not class indices.
     """
+    return plain_dice_loss(one_hot_labels, include_background=False)
+
+
+def plain_dice_loss(one_hot_labels: bool = False, include_background: bool = True) -> nn.Module:
+    """Return the Dice loss with plain denominators, over the whole batch, averaged over classes.
+
+    Args:
+        one_hot_labels: see :func:`foreground_dice_loss`.
+        include_background: whether class 0 counts.
+    """
     loss = DiceLoss(
-        include_background=False,
+        include_background=include_background,
         to_onehot_y=not one_hot_labels,
         softmax=True,
         batch=True,

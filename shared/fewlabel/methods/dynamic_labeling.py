@@ -9,12 +9,18 @@ import torch
 from torch import Tensor, nn
 
 from fewlabel.conventions.labels import IGNORED
-from fewlabel.losses import foreground_dice_loss, vision_text_consistency, without_ignored
+from fewlabel.losses import (
+    plain_dice_loss,
+    vision_text_consistency,
+    weighted_vision_text_consistency,
+    without_ignored,
+)
 from fewlabel.methods.base import Batch, Method, labeled_part, unlabeled_images
 from fewlabel.parsing import parse_arguments
 from fewlabel.sampling import nearest_pixels
 
 PSEUDO_LABELS = ("hard", "soft")
+COARSE_LABELS = ("share", "center", "corner")
 
 
 @runtime_checkable
@@ -48,7 +54,8 @@ class DynamicLabeling(Method):
 
     Li et al., "VCLIPSeg", MICCAI 2024, eq. 4-11. The students are the two decoders of ``network``, or ``network`` and
     ``second_network``: cross pseudo supervision with dynamic labels, of table 4. The consistency takes voxels of
-    labeled images at the stride of the coarsest map on which ground truth and both students agree.
+    labeled images on which ground truth and both students agree, and averages over them the features of the coarsest
+    map (eq. 4), each voxel of which covers a block of 16 x 16 x 16 of the image's.
 
     Terms: ``supervised``, ``dynamic``, ``text``; the latter is 0 for a network without projections.
 
@@ -62,6 +69,12 @@ class DynamicLabeling(Method):
         pseudo_labels: "hard" takes the most probable class of P, as the released code does; "soft" takes P.
         weighted: False mixes both students alike.
         teach_labeled: let ``dynamic`` see the labeled images too, as the released code does.
+        include_background: let Dice count the background as a class, as eq. 6 reads; the released code's is that of the
+            foreground alone.
+        coarse_labels: what a voxel of the coarsest map counts as in the consistency. "share": as much of each class as
+            its block has voxels of it on which all agree, which is eq. 4's mask averaged to that map. "center" or
+            "corner": the class of one voxel of the block, beside its center, or at its corner as released.
+        unit_length: along what projections have unit length, see :func:`fewlabel.losses.vision_text_consistency`.
 
     Raises:
         ValueError: an argument is unknown.
@@ -75,10 +88,15 @@ class DynamicLabeling(Method):
         pseudo_labels: str = "hard",
         weighted: bool = True,
         teach_labeled: bool = False,
+        include_background: bool = False,
+        coarse_labels: str = "share",
+        unit_length: str = "channels",
     ) -> None:
         super().__init__()
         if pseudo_labels not in PSEUDO_LABELS:
             raise ValueError(f"pseudo_labels must be one of {PSEUDO_LABELS}, got {pseudo_labels!r}")
+        if coarse_labels not in COARSE_LABELS:
+            raise ValueError(f"coarse_labels must be one of {COARSE_LABELS}, got {coarse_labels!r}")
         if second_network is None and not isinstance(network, TwinNetwork):
             raise ValueError(
                 f"{type(network).__name__} shows no second student: give a network with outputs(x), such as VCLIPSeg, "
@@ -89,9 +107,10 @@ class DynamicLabeling(Method):
         self.pseudo_labels = pseudo_labels
         self.weighted = weighted
         self.teach_labeled = teach_labeled
-        # the foreground alone, plain denominators: as released
-        self._supervised = foreground_dice_loss()
-        self._dice = foreground_dice_loss(one_hot_labels=True)
+        self.coarse_labels = coarse_labels
+        self.unit_length = unit_length
+        self._supervised = plain_dice_loss(include_background=include_background)
+        self._dice = plain_dice_loss(one_hot_labels=True, include_background=include_background)
         self._entropy = nn.CrossEntropyLoss()
 
     def forward(self, batch: Batch, progress: float = 0.0) -> dict[str, Tensor]:
@@ -143,14 +162,36 @@ class DynamicLabeling(Method):
         """Return the vision-text consistency over both heads' features of the voxels that all agree on."""
         if not projections:
             return first.new_zeros(())
-        strides = [fine // coarse for fine, coarse in zip(label.shape[2:], projections[0].shape[2:], strict=True)]
-        truth = nearest_pixels(label[:, 0].long(), strides)
-        predicted = [logits[: len(label)].detach().argmax(dim=1) for logits in (first, second)]
-        coarse = [nearest_pixels(classes, strides) for classes in predicted]
-        agreed = (truth == coarse[0]) & (truth == coarse[1])
-        labels = torch.cat([torch.where(agreed, truth, IGNORED)] * len(projections))
         text = cast("TextNetwork", self.network).text
-        return vision_text_consistency(torch.cat(projections), labels, text)
+        features = torch.cat(projections)
+        truth = label[:, 0].long()
+        predicted = [logits[: len(label)].detach().argmax(dim=1) for logits in (first, second)]
+        if self.coarse_labels == "share":
+            shares = _class_shares(_agreed(truth, *predicted), len(text), features.shape[2:])
+            return weighted_vision_text_consistency(features, _for_each(projections, shares), text, self.unit_length)
+        strides = [fine // coarse for fine, coarse in zip(truth.shape[1:], features.shape[2:], strict=True)]
+        pick = nearest_pixels if self.coarse_labels == "center" else _corner_pixels
+        labels = _agreed(*(pick(classes, strides) for classes in (truth, *predicted)))
+        return vision_text_consistency(features, _for_each(projections, labels), text, self.unit_length)
+
+
+def _agreed(truth: Tensor, first: Tensor, second: Tensor) -> Tensor:
+    return torch.where((truth == first) & (truth == second), truth, IGNORED)
+
+
+def _for_each(projections: Sequence[Tensor], labels: Tensor) -> Tensor:
+    return torch.cat([labels] * len(projections))
+
+
+def _class_shares(classes: Tensor, num_classes: int, coarse: Sequence[int]) -> Tensor:
+    """Shares (B, K, *coarse) of each class in the blocks of a map (B, *spatial); ignored voxels belong to none."""
+    members = nn.functional.one_hot(classes + 1, num_classes + 1)[..., 1:].movedim(-1, 1).float()
+    return nn.functional.interpolate(members, size=list(coarse), mode="area")
+
+
+def _corner_pixels(maps: Tensor, strides: Sequence[int]) -> Tensor:
+    first_of_each = [slice(None, None, stride) for stride in strides]
+    return maps[(slice(None), *first_of_each)]
 
 
 def student_weights(losses: Tensor) -> Tensor:

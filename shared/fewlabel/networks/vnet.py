@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from fewlabel.networks.unet import NORMS
 
 DEPTHS = (1, 2, 3, 3, 3)  # convolutions per level, finest first; the decoder mirrors the first four
+COARSE_NORMS = {**NORMS, "none": None}
 UPSAMPLES_3D = ("transposed", "trilinear", "nearest")
 
 
@@ -22,6 +23,8 @@ class VNetEncoder(nn.Module):
         channels: channels of the finest level; they double with each level.
         norm: one of "batch", "instance", "group".
         dropout: probability of zeroing a whole channel of the coarsest map.
+        coarse_norm: the norm of the coarsest level, one of the above or "none"; None for ``norm``. Instance and group
+            norm take a patch's level out of it: of a patch of 64 x 64 x 32 voxels that map has 32 of them.
 
     Attributes:
         widths: channels of the five maps, finest first.
@@ -29,17 +32,27 @@ class VNetEncoder(nn.Module):
 
     """
 
-    def __init__(self, in_channels: int = 1, channels: int = 16, norm: str = "batch", dropout: float = 0.5) -> None:
+    def __init__(
+        self,
+        in_channels: int = 1,
+        channels: int = 16,
+        norm: str = "batch",
+        dropout: float = 0.5,
+        coarse_norm: str | None = None,
+    ) -> None:
         super().__init__()
         _check_arguments(channels, norm, dropout, "transposed")
+        if coarse_norm is not None and coarse_norm not in COARSE_NORMS:
+            raise ValueError(f"coarse_norm must be one of {sorted(COARSE_NORMS)}, got {coarse_norm!r}.")
         self.in_channels = in_channels
         self.widths = [channels * 2**level for level in range(len(DEPTHS))]
         self.stride = 2 ** (len(DEPTHS) - 1)
         finest, *coarser = self.widths
         self.levels = nn.ModuleList([_convolutions(in_channels, finest, DEPTHS[0], norm)])
-        for width, depth in zip(coarser, DEPTHS[1:], strict=True):
-            down = _convolution(width // 2, width, norm, kernel_size=2, strides=2, padding=0)
-            self.levels.append(nn.Sequential(down, *_convolutions(width, width, depth, norm)))
+        norms = [*[norm] * (len(coarser) - 1), norm if coarse_norm is None else coarse_norm]
+        for width, depth, own in zip(coarser, DEPTHS[1:], norms, strict=True):
+            down = _convolution(width // 2, width, own, kernel_size=2, strides=2, padding=0)
+            self.levels.append(nn.Sequential(down, *_convolutions(width, width, depth, own)))
         self.dropout = nn.Dropout3d(dropout)
 
     def forward(self, x: Tensor) -> list[Tensor]:
@@ -210,7 +223,7 @@ class VNet(nn.Module):
 def _convolution(before: int, after: int, norm: str, **options: object) -> Convolution:
     """A convolution, its norm and ReLU."""
     activation = ("relu", {"inplace": True})
-    return Convolution(3, before, after, adn_ordering="NA", act=activation, norm=NORMS[norm], **options)
+    return Convolution(3, before, after, adn_ordering="NA", act=activation, norm=COARSE_NORMS[norm], **options)
 
 
 def _convolutions(before: int, after: int, depth: int, norm: str) -> nn.Sequential:

@@ -133,6 +133,15 @@ def test_entries_added_to_an_overlay_stand_before_what_is_run() -> None:
     assert [*configs("vclipseg")["evaluate"]] == ["split", "validate#dataset#data", "text", "run"]
 
 
+def test_overlays_of_a_bundle_are_written_as_the_recipe_has_them_and_belong_to_it_alone() -> None:
+    recipe = read_recipe(ROOT / "bundles" / "vclipseg" / "recipe.json")
+    written = bundle_configs(BASE, recipe)
+    overlays = recipe.sections["overlays"]
+    assert {*overlays} == {"as_printed", "as_released"}
+    assert {name: written[name] for name in overlays} == overlays
+    assert [*configs("vnet")] == ["train", "inference", "small", "evaluate", "multi_gpu_train", "metadata"]
+
+
 def test_the_kinds_share_all_but_what_they_do_with_images() -> None:
     slices, volumes = (json.loads((BASE / kind / "train.json").read_text()) for kind in ("slices", "volumes"))
     assert {key: slices[key] for key in SAME_IN_ALL_KINDS} == {key: volumes[key] for key in SAME_IN_ALL_KINDS}
@@ -158,6 +167,11 @@ def test_the_kinds_share_all_but_what_they_do_with_images() -> None:
         (lambda c: c.update(second_network="teacher_def"), r"second_network is 'teacher_def', which train does not"),
         (lambda c: c.update(second_network="paper"), r"second_network is 'paper', which train does not define as a"),
         (lambda c: c["train"].update({"train#handlers": []}), r"train: train#handlers has 0 times fewlabel\.handlers"),
+        (lambda c: c.update(overlays={"own": {"sead": 3}}), r"overlays: own: there is no 'sead' to change"),
+        (lambda c: c.update(overlays={"own": {"+seed": 3}}), r"overlays: own: expected an object of keys that train"),
+        (lambda c: c.update(overlays={"own": 3}), r"overlays: own: expected an object of keys that train"),
+        (lambda c: c.update(overlays={"small": {"seed": 3}}), r"overlays: small: no name for an overlay"),
+        (lambda c: c.update(overlays={"As Own": {"seed": 3}}), r"overlays: As Own: no name for an overlay"),
         (lambda c: c["metadata"].pop("task"), r"metadata: has no 'task'"),
         (lambda c: c["metadata"].update(taskk="x"), r"metadata: there is no 'taskk' to change"),
         (lambda c: c.update(inference={"second_network": 1, "x": 2}), r"inference: there is no 'x' to change"),

@@ -88,11 +88,20 @@ def test_without_transformers_the_error_names_both_ways_out(monkeypatch: pytest.
         embed_text(NAMES)
 
 
-def test_vectors_that_know_nothing_of_language_are_announced(caplog: pytest.LogCaptureFixture) -> None:
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("orthonormal", "orthonormal vectors, which know nothing of language"),
+        ("stand_in", "stand-ins of CLIP's geometry (cosine 0.7, length 4), which know nothing of language"),
+    ],
+)
+def test_vectors_that_know_nothing_of_language_are_announced(
+    text: str, said: str, caplog: pytest.LogCaptureFixture
+) -> None:
     with caplog.at_level(logging.INFO):
-        text_embeddings("orthonormal", NAMES, 8)
+        text_embeddings(text, NAMES, 8, cosine=0.7, length=4.0)
 
-    assert "orthonormal vectors, which know nothing of language" in caplog.text
+    assert said in caplog.text
 
 
 def test_a_file_that_trainings_would_take_for_a_model_is_not_written(clip: Path, tmp_path: Path) -> None:
@@ -129,7 +138,10 @@ def test_out_of_reach_of_the_hub_the_error_names_both_ways_out(monkeypatch: pyte
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
 
-    with pytest.raises(FileNotFoundError, match=r"nobody/clip.*fewlabel embed .*give the file, or copy the model's fo"):
+    with pytest.raises(
+        FileNotFoundError,
+        match=r"nobody/clip.*fewlabel embed .*give the file, or copy the model's fold.*--text stand_in",
+    ):
         text_embeddings("nobody/clip", NAMES)
 
 

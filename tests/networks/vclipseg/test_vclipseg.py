@@ -1,12 +1,15 @@
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from torch import nn
 
 from fewlabel.networks import VCLIPSeg, VNet
+from fewlabel.networks.vclipseg.fixed_vectors import orthonormal, stand_in
 from fewlabel.networks.vclipseg.vclipseg import VoxelPrompts
 
 
@@ -88,11 +91,77 @@ def test_the_text_never_learns() -> None:
     assert not small().text.requires_grad
 
 
-def test_texts_that_say_nothing_are_orthonormal_and_always_the_same() -> None:
-    first, again = small(num_classes=4).text, small(num_classes=4).text
+def test_without_a_source_the_text_is_a_stand_in_of_the_stated_geometry() -> None:
+    assert torch.equal(small(num_classes=4).text, stand_in(4, 8))
+    assert torch.equal(small(text="stand_in").text, stand_in(2, 8))
+    own = small(text="stand_in", text_cosine=0.5, text_length=2.0)
+    assert torch.equal(own.text, stand_in(2, 8, 0.5, 2.0))
 
-    torch.testing.assert_close(first @ first.T, torch.eye(4))
-    assert torch.equal(first, again)
+
+def test_orthonormal_text_stays_a_choice() -> None:
+    assert torch.equal(small(text="orthonormal").text, orthonormal(2, 8))
+
+
+def test_prompts_begin_about_eight_times_as_strong_with_stand_ins_as_with_unit_vectors() -> None:
+    def strength(text: str) -> float:
+        network = small(text=text, text_channels=512, channels=16)
+        return network.prompts.text(network.text).std().item()
+
+    assert strength("stand_in") / strength("orthonormal") == pytest.approx(8, rel=0.25)
+
+
+def levels(network: VCLIPSeg) -> dict[str, torch.Tensor]:
+    """How far the means of two patches, one faint and one bright, differ in what each norm of the coarsest map gives.
+
+    For each of these norms, the largest difference over its channels.
+    """
+    coarse = {"encoder": network.encoder.levels[-1], "prompts": network.prompts}
+    found: dict[str, torch.Tensor] = {}
+
+    def keep(name: str) -> Callable[..., None]:
+        def hook(module: nn.Module, inputs: Any, output: torch.Tensor) -> None:
+            means = output.mean(dim=(2, 3, 4))
+            found[name] = (means[0] - means[1]).abs().max()
+
+        return hook
+
+    for part, modules in coarse.items():
+        for name, module in modules.named_modules():
+            if isinstance(module, nn.BatchNorm3d | nn.InstanceNorm3d):
+                module.register_forward_hook(keep(f"{part}.{name}"))
+    generator = torch.Generator().manual_seed(0)
+    maps = torch.randn(2, 32, 8, 8, 4, generator=generator)  # of the level above: 8 voxels of it in one coarse voxel
+    maps[1] += 2
+    with torch.no_grad():
+        network.prompts(network.encoder.levels[-1](maps), network.text)
+    return found
+
+
+def test_batch_statistics_keep_what_instance_norm_takes_out_of_a_coarse_map_of_few_voxels() -> None:
+    erased = levels(small(norm="instance"))
+    kept = levels(small(norm="instance", coarse_norm="batch"))
+
+    assert len(erased) == len(kept) == 6  # four of the encoder, one of the controller, one that merges
+    assert max(erased.values()) < 1e-5
+    assert min(kept.values()) > 0.1
+
+
+def test_the_other_levels_keep_their_norm_and_none_leaves_the_coarsest_one_without() -> None:
+    def norms(network: VCLIPSeg, kind: type[nn.Module]) -> set[str]:
+        return {name for name, module in network.named_modules() if isinstance(module, kind)}
+
+    plain, batch, none = (small(norm="instance", coarse_norm=norm) for norm in (None, "batch", "none"))
+    coarsest = {name for name in norms(plain, nn.InstanceNorm3d) if name.startswith(("encoder.levels.4", "prompts."))}
+    assert norms(batch, nn.BatchNorm3d) == coarsest
+    for changed in (batch, none):
+        assert norms(changed, nn.InstanceNorm3d) == norms(plain, nn.InstanceNorm3d) - coarsest
+    assert norms(none, nn.BatchNorm3d) == set()
+    assert none.eval()(torch.randn(1, 1, 32, 32, 16)).isfinite().all()
+
+
+@pytest.mark.parametrize(("options", "heads"), [({}, 2), ({"heads": 1}, 1), ({"heads": 1, "projections": False}, 0)])
+def test_has_as_many_heads_as_asked_for(options: dict[str, Any], heads: int) -> None:
+    assert len(small(**options).outputs(torch.randn(1, 1, 32, 32, 32)).projections) == heads
 
 
 def test_without_prompts_it_is_a_v_net() -> None:
@@ -126,7 +195,9 @@ def test_takes_the_embeddings_of_a_file(tmp_path: Path) -> None:
     [
         ({"class_names": ["background"]}, r"must name 2 classes, background included, got \['background'\]"),
         ({"inference_decoder": 2}, "one of the decoders 0 and 1, got 2"),
-        ({"text_channels": 1}, "2 classes need at least as many channels of text, got 1"),
+        ({"text_channels": 2}, "2 classes need at least 3 channels of text, got 2"),
+        ({"heads": 0}, "heads must be 1 or more, got 0; projections=False leaves them out"),
+        ({"coarse_norm": "layer"}, r"coarse_norm must be one of \['batch', 'group', 'instance', 'none'\], got 'layer'"),
     ],
 )
 def test_refuses_texts_that_do_not_fit(options: dict[str, Any], message: str) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 from fewlabel.bundle.recipes.json_text import read_json
 from fewlabel.bundle.recipes.overlay import overlay
-from fewlabel.bundle.recipes.recipe import Recipe
+from fewlabel.bundle.recipes.recipe import NAME, Recipe
 
 # null in the shared train.json: what makes a method, so that no recipe gets another method's by leaving it out
 OWN = ("paper", "demo", "method_def", "weights", "learning_rates")
@@ -46,7 +46,7 @@ def bundle_configs(base: Path, recipe: Recipe) -> dict[str, dict[str, Any]]:
     metadata = overlay(_shared(base, recipe, "metadata"), **_changes(recipe, "metadata"))
     shared = _shared(base, recipe, "inference")
     inference = overlay(_inference(shared, train, metadata, recipe), **_changes(recipe, "inference"))
-    return {
+    configs = {
         "train": train,
         "inference": inference,
         "small": _small(_shared(base, recipe, "small"), train, recipe),
@@ -54,6 +54,7 @@ def bundle_configs(base: Path, recipe: Recipe) -> dict[str, dict[str, Any]]:
         "multi_gpu_train": _with_own(_shared(base, recipe, "multi_gpu_train"), train, recipe, "multi_gpu_train"),
         "metadata": metadata,
     }
+    return {**configs, **_own_overlays(train, recipe, taken=configs)}
 
 
 def _shared(base: Path, recipe: Recipe, name: str) -> dict[str, Any]:
@@ -176,3 +177,16 @@ def _with_own(shared: dict[str, Any], train: dict[str, Any], recipe: Recipe, sec
     overlay(train, {key: value for key, value in own.items() if key not in shared}, recipe.where(section))
     merged = {**shared, **own}
     return {**{key: value for key, value in merged.items() if key != "run"}, "run": merged["run"]}
+
+
+def _own_overlays(train: dict[str, Any], recipe: Recipe, taken: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """Return the overlays that only this bundle has, whose keys are paths that ``train.json`` has."""
+    overlays = recipe.sections["overlays"]
+    for name, changes in overlays.items():
+        where = recipe.where(f"overlays: {name}")
+        if not NAME.fullmatch(name) or name in taken:
+            raise ValueError(f"{where}: no name for an overlay; take lower case words that no config of the bundle has")
+        if not isinstance(changes, dict) or any(key.startswith("+") for key in changes):
+            raise ValueError(f"{where}: expected an object of keys that train.json has and their values")
+        overlay(train, changes, where)
+    return overlays

@@ -104,4 +104,5 @@ def _renamed(recipe: dict[str, Any], name: str) -> dict[str, Any]:
     # the words, papers and figures belong to the other method
     words = {"task": _TASK, "description": _DESCRIPTION, "references": [_REFERENCE]}
     table = {"for": "to be described", "paper": "to be named", "measured": None}
-    return {**recipe, "name": name, "title": name, "metadata": {**recipe["metadata"], **words}, "table": table}
+    kept = {key: value for key, value in recipe.items() if key != "overlays"}
+    return {**kept, "name": name, "title": name, "metadata": {**recipe["metadata"], **words}, "table": table}

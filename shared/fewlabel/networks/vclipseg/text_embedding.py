@@ -13,14 +13,16 @@ import torch
 from torch import Tensor
 
 from fewlabel.atomic import atomic_open, require_writable
+from fewlabel.networks.vclipseg.fixed_vectors import CLIP_COSINE, CLIP_LENGTH, orthonormal, stand_in
 
 CLIP = "openai/clip-vit-base-patch32"
 TEMPLATE = "A pixel of a {}."
-ORTHONORMAL = "orthonormal"
+STAND_IN, ORTHONORMAL = "stand_in", "orthonormal"
 _log = logging.getLogger(__name__)
 _ADVICE = (
     'Either run `fewlabel embed "left atrium" --model {model} --out text.pt` on a connected machine and give the file, '
-    "or copy the model's folder here and give the folder."
+    "or copy the model's folder here and give the folder. Without CLIP, --text stand_in trains with vectors of its "
+    "geometry that know nothing of the names."
 )
 
 
@@ -125,20 +127,38 @@ def load_embeddings(path: str | os.PathLike[str], num_classes: int) -> Tensor:
     return embedded.float()
 
 
-def text_embeddings(text: str | os.PathLike[str], names: Sequence[str], channels: int = 512) -> Tensor:
+def text_embeddings(
+    text: str | os.PathLike[str],
+    names: Sequence[str],
+    channels: int = 512,
+    cosine: float = CLIP_COSINE,
+    length: float = CLIP_LENGTH,
+) -> Tensor:
     """Return embeddings (K, d) of classes from whatever there is.
 
     Args:
-        text: "orthonormal" for unit vectors at right angles, which say nothing about the names, as a line of the log
-            tells; a file that ``fewlabel embed`` wrote (.pt); or a model, see :func:`embed_text`.
+        text: "stand_in" for vectors of CLIP's geometry, or "orthonormal" for unit vectors at right angles, which both
+            say nothing about the names, as a line of the log tells; a file that ``fewlabel embed`` wrote (.pt); or a
+            model, see :func:`embed_text`.
         names: one for each class.
-        channels: d of orthonormal vectors.
+        channels: d of vectors that say nothing.
+        cosine: between stand-ins, see :func:`fewlabel.networks.vclipseg.fixed_vectors.stand_in`.
+        length: of stand-ins.
 
     Raises:
         FileNotFoundError: no such file, folder or model of the hub.
-        ValueError: the file or the model is of another kind, or ``channels`` is below the number of classes.
+        ValueError: the file or the model is of another kind, or ``channels`` does not suffice for the classes.
 
     """
+    if str(text) == STAND_IN:
+        vectors = stand_in(len(names), channels, cosine, length)
+        _log.info(
+            "the classes' names are stand-ins of CLIP's geometry (cosine %g, length %g), which know nothing of "
+            "language; see --text for CLIP's",
+            cosine,
+            length,
+        )
+        return vectors
     if str(text) == ORTHONORMAL:
         vectors = orthonormal(len(names), channels)
         _log.info("the classes' names are orthonormal vectors, which know nothing of language; see --text for CLIP's")
@@ -146,20 +166,6 @@ def text_embeddings(text: str | os.PathLike[str], names: Sequence[str], channels
     if str(text).endswith(".pt"):
         return load_embeddings(text, len(names))
     return embed_text(names, text)
-
-
-def orthonormal(number: int, channels: int) -> Tensor:
-    """Return unit vectors (number, channels) at right angles, always the same.
-
-    Raises:
-        ValueError: there are fewer channels than vectors.
-
-    """
-    if channels < number:
-        raise ValueError(f"{number} classes need at least as many channels of text, got {channels}")
-    drawn = torch.randn(channels, number, generator=torch.Generator().manual_seed(0))
-    rotation: Tensor = torch.linalg.qr(drawn).Q
-    return rotation.T.contiguous()
 
 
 def _prompts(names: Sequence[str], template: str) -> list[str]:

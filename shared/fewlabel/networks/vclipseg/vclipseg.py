@@ -10,9 +10,9 @@ import torch
 from monai.networks.blocks import Convolution
 from torch import Tensor, nn
 
-from fewlabel.networks.unet import NORMS
-from fewlabel.networks.vclipseg.text_embedding import orthonormal, text_embeddings
-from fewlabel.networks.vnet import VNetDecoder, VNetEncoder
+from fewlabel.networks.vclipseg.fixed_vectors import CLIP_COSINE, CLIP_LENGTH, stand_in
+from fewlabel.networks.vclipseg.text_embedding import text_embeddings
+from fewlabel.networks.vnet import COARSE_NORMS, VNetDecoder, VNetEncoder
 from fewlabel.parsing import parse_arguments
 
 
@@ -44,13 +44,13 @@ class VoxelPrompts(nn.Module):
         channels: of the map.
         text_channels: d, of the embeddings.
         num_classes: K.
-        norm: one of "batch", "instance", "group".
+        norm: one of "batch", "instance", "group", "none".
 
     """
 
     def __init__(self, channels: int, text_channels: int, num_classes: int, norm: str) -> None:
         super().__init__()
-        options = {"adn_ordering": "NA", "act": "leakyrelu", "norm": NORMS[norm]}
+        options = {"adn_ordering": "NA", "act": "leakyrelu", "norm": COARSE_NORMS[norm]}
         self.controller = nn.Sequential(
             Convolution(3, channels, channels // 4, **options),
             nn.Conv3d(channels // 4, channels // 16, 1),
@@ -81,13 +81,19 @@ class VCLIPSeg(nn.Module):
         channels: channels of the finest level; they double with each of the four others.
         norm: "batch" as published, "instance" or "group".
         dropout: see :class:`fewlabel.networks.vnet.VNetEncoder`.
+        coarse_norm: the norm of the coarsest map, see :class:`fewlabel.networks.vnet.VNetEncoder`, and of its prompts.
+            The paper's batch norm keeps what distinguishes a patch from the others of its batch, by which a patch
+            that is all background and one that is all atrium differ; text is compared with that map. None for ``norm``.
         text: where embeddings come from, see :func:`fewlabel.networks.vclipseg.text_embedding.text_embeddings`; None is
-            for networks whose weights will be loaded and bring their own, until then orthonormal vectors are there.
+            for networks whose weights will be loaded and bring their own, until then stand-ins are there.
             Without prompts and projections nothing reads it, and there is no such buffer.
         class_names: of all K classes, for ``text`` that is a model.
         text_channels: d, of the embeddings.
+        text_cosine: between stand-ins for text, see :func:`fewlabel.networks.vclipseg.fixed_vectors.stand_in`.
+        text_length: of stand-ins for text.
         prompts: prompt the coarsest map; False is the ablation of table 3 without VWPM.
         projections: heads into the space of text, for the vision-text consistency; False is table 3 without VTCM.
+        heads: how many; the released code has one for each decoder, eq. 4 one. All see the prompted map.
         inference_decoder: which decoder's logits ``forward`` returns, 0 or 1.
 
     Attributes:
@@ -111,11 +117,15 @@ class VCLIPSeg(nn.Module):
         channels: int = 16,
         norm: str = "batch",
         dropout: float = 0.5,
+        coarse_norm: str | None = None,
         text: str | os.PathLike[str] | None = None,
         class_names: Sequence[str] | None = None,
         text_channels: int = 512,
+        text_cosine: float = CLIP_COSINE,
+        text_length: float = CLIP_LENGTH,
         prompts: bool = True,
         projections: bool = True,
+        heads: int = 2,
         inference_decoder: int = 0,
     ) -> None:
         super().__init__()
@@ -124,17 +134,20 @@ class VCLIPSeg(nn.Module):
             raise ValueError(f"inference_decoder must be one of the decoders 0 and 1, got {inference_decoder}")
         if len(names) != num_classes:
             raise ValueError(f"class_names must name {num_classes} classes, background included, got {names}")
-        self.encoder = VNetEncoder(in_channels, channels, norm, dropout)
+        if heads < 1:
+            raise ValueError(f"heads must be 1 or more, got {heads}; projections=False leaves them out")
+        self.encoder = VNetEncoder(in_channels, channels, norm, dropout, coarse_norm)
         self.first = VNetDecoder(num_classes, channels, norm, dropout, "transposed")
         self.second = VNetDecoder(num_classes, channels, norm, dropout, "trilinear")
-        self.register_buffer("text", _embedded(text, names, text_channels) if prompts or projections else None)
+        geometry = (text_channels, text_cosine, text_length)
+        self.register_buffer("text", _embedded(text, names, *geometry) if prompts or projections else None)
         self.stride = self.encoder.stride
         self.inference_decoder = inference_decoder
         width = self.encoder.widths[-1]
-        self.prompts = VoxelPrompts(width, text_channels, num_classes, norm) if prompts else None
+        self.prompts = VoxelPrompts(width, text_channels, num_classes, coarse_norm or norm) if prompts else None
         self.heads = nn.ModuleList(
             nn.Sequential(nn.Conv3d(width, width, 1), nn.ReLU(), nn.Conv3d(width, text_channels, 1))
-            for _ in range(2 if projections else 0)
+            for _ in range(heads if projections else 0)
         )
 
     def forward(self, x: Tensor) -> Tensor:
@@ -155,10 +168,12 @@ class VCLIPSeg(nn.Module):
         return maps
 
 
-def _embedded(text: str | os.PathLike[str] | None, names: Sequence[str], channels: int) -> Tensor:
+def _embedded(
+    text: str | os.PathLike[str] | None, names: Sequence[str], channels: int, cosine: float, length: float
+) -> Tensor:
     if text is None:
-        return orthonormal(len(names), channels)
-    embedded = text_embeddings(text, names, channels)
+        return stand_in(len(names), channels, cosine, length)
+    embedded = text_embeddings(text, names, channels, cosine, length)
     if embedded.shape[1] != channels:
         raise ValueError(f"text_channels is {channels}, but {text} has {embedded.shape[1]}: give that number")
     return embedded

@@ -53,6 +53,7 @@ def patch_augmentation(
     spacing: Sequence[float] | None = None,
     flips: bool = True,
     turn_prob: float = 0.75,
+    flip_prob: float = 0.5,
     strengths: Strengths | None = None,
     then: Sequence[MapTransform | Compose] = (),
 ) -> Compose | StrongPatchAugmentationd:
@@ -66,6 +67,7 @@ def patch_augmentation(
         spacing: millimeters between voxels along each axis; None for equal ones.
         flips: whether patches may be mirrored.
         turn_prob: of the published one, probability of a turn.
+        flip_prob: of the published one, probability of a mirroring where there is any.
         strengths: of the strong one.
         then: transforms that follow.
 
@@ -80,7 +82,7 @@ def patch_augmentation(
             SpatialPadd(_KEYS, size, allow_missing_keys=True),
             RandSpatialCropd(_KEYS, size, random_size=False, allow_missing_keys=True),
             RandTurnd(_KEYS, size, spacing or (1.0, 1.0, 1.0), prob=turn_prob, allow_missing_keys=True),
-            RandFlipd(_KEYS, prob=0.5 if flips else 0.0, spatial_axis=0, allow_missing_keys=True),
+            RandFlipd(_KEYS, prob=flip_prob if flips else 0.0, spatial_axis=0, allow_missing_keys=True),
             *then,
         ]
     )
