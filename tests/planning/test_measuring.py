@@ -25,3 +25,12 @@ def test_a_failing_step_is_explained_by_its_own_message(tmp_path):
     wrong = [Setting("paper#size", 72, "no multiple of 16"), Setting("num_classes", 4, "")]
     with pytest.raises(ValueError, match=r"a training step with the planned settings failed: .*multiples of 16"):
         measure_cost(read_template("supervised"), wrong, data, 1)
+
+
+def test_a_method_that_reads_text_is_measured_without_clip(tmp_path, monkeypatch):
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    monkeypatch.setenv("HF_HOME", str(tmp_path / "hub"))
+    data = write_phantom(tmp_path / "data", "atrium", cases=4)
+    coarse = {"paper#size": [32, 32, 16], "paper#stride": [32, 32, 16], "paper#spacing": [4.4, 4.4, 4.4]}
+    settings = [Setting(key, value, "") for key, value in coarse.items()]
+    assert measure_cost(read_template("vclipseg"), settings, data, 1).step > 0

@@ -15,7 +15,7 @@ from fewlabel.data.phantoms.cohort import write_phantom
 from fewlabel.planning import make_plan, plan_training, read_template
 from fewlabel.planning.measuring import OutOfMemoryError
 from helpers.bundle_runs import undisturbed
-from helpers.bundles import EACH, config, kind_of
+from helpers.bundles import EACH, config, kind_of, phantom_of
 
 
 @EACH
@@ -107,11 +107,14 @@ def test_an_unknown_bundle_is_refused(tmp_path):
         plan_training(tmp_path, tmp_path / "plan.json", bundle="superb")
 
 
-@pytest.mark.parametrize("bundle", ["supervised", pytest.param("vnet", marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    "bundle", ["supervised", *(pytest.param(name, marks=pytest.mark.slow) for name in ("vnet", "vclipseg"))]
+)
 def test_a_plan_for_a_phantom_trains(bundle, tmp_path: Path, monkeypatch):
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     data = tmp_path / "data"
-    write_phantom(data, {"supervised": "cardiac", "vnet": "atrium"}[bundle], cases=6)
+    write_phantom(data, phantom_of(bundle), cases=6)
     file = tmp_path / "plan.json"
     plan = plan_training(data, file, minutes=30, bundle=bundle, labeled_cases=2)
     assert json.loads(file.read_text()) == plan.overlay

@@ -41,6 +41,18 @@ def test_figures_of_the_other_method_are_not_claimed(checkout: Path) -> None:
     assert "0.604" not in (checkout / "bundles" / "mean_teacher" / "docs" / "README.md").read_text()
 
 
+def test_overlays_of_the_other_methods_paper_are_left_out(checkout: Path) -> None:
+    recipe = checkout / "bundles" / "cts" / "recipe.json"
+    content = json.loads(recipe.read_text())
+    recipe.write_text(json.dumps({**content, "overlays": {"as_printed": {"seed": 1}}}))
+    new_bundle("mean_teacher", "cts", checkout)
+    written = {
+        name: {file.stem for file in (checkout / "bundles" / name / "configs").glob("*.json")}
+        for name in ("cts", "mean_teacher")
+    }
+    assert written["cts"] - written["mean_teacher"] == {"as_printed"}
+
+
 def test_task_description_and_papers_of_the_other_method_are_not_claimed(checkout: Path) -> None:
     new_bundle("mean_teacher", "cts", checkout)
     metadata = json.loads((checkout / "bundles" / "mean_teacher" / "configs" / "metadata.json").read_text())
