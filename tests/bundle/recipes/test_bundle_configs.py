@@ -133,6 +133,15 @@ def test_entries_added_to_an_overlay_stand_before_what_is_run() -> None:
     assert [*configs("vclipseg")["evaluate"]] == ["split", "validate#dataset#data", "text", "run"]
 
 
+def test_a_setting_that_one_network_alone_has_goes_with_its_weights_to_inference() -> None:
+    written = configs("vclipseg")
+    assert saver(written["train"])["settings"]["coarse_norm"] == "$@settings['coarse_norm']"
+    assert written["inference"]["trained"]["coarse_norm"] == "batch"
+    for name in ("network_def", "second_network_def"):
+        assert written["inference"][name]["coarse_norm"] == "$@trained['coarse_norm']"
+    assert "coarse_norm" not in saver(configs("vnet")["train"])["settings"]
+
+
 def test_overlays_of_a_bundle_are_written_as_the_recipe_has_them_and_belong_to_it_alone() -> None:
     recipe = read_recipe(ROOT / "bundles" / "vclipseg" / "recipe.json")
     written = bundle_configs(BASE, recipe)
@@ -167,6 +176,7 @@ def test_the_kinds_share_all_but_what_they_do_with_images() -> None:
         (lambda c: c.update(second_network="teacher_def"), r"second_network is 'teacher_def', which train does not"),
         (lambda c: c.update(second_network="paper"), r"second_network is 'paper', which train does not define as a"),
         (lambda c: c["train"].update({"train#handlers": []}), r"train: train#handlers has 0 times fewlabel\.handlers"),
+        (lambda c: c.update(saved={"depth": 3}), r"saved: 'depth' is given, but no setting of train's paper"),
         (lambda c: c.update(overlays={"own": {"sead": 3}}), r"overlays: own: there is no 'sead' to change"),
         (lambda c: c.update(overlays={"own": {"+seed": 3}}), r"overlays: own: expected an object of keys that train"),
         (lambda c: c.update(overlays={"own": 3}), r"overlays: own: expected an object of keys that train"),

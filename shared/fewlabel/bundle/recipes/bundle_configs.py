@@ -86,6 +86,9 @@ def _train(shared: dict[str, Any], recipe: Recipe) -> dict[str, Any]:
     paper, demo = own["paper"], own["demo"]
     _known_settings(demo, paper, recipe.where("train: demo"))
     train = overlay(shared, {**own, "demo": {**paper, **demo}}, recipe.where("train"))
+    if saved := recipe.sections["saved"]:
+        _known_settings(saved, paper, recipe.where("saved"))
+        _saver(train, recipe.where("train"))["settings"].update(saved)
     second = recipe.second_network
     if second is None:
         return train

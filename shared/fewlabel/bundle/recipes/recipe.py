@@ -15,7 +15,7 @@ KINDS = {"slices": "2D", "volumes": "3D"}
 NAME = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")
 _TEXTS = ("kind", "name", "title")
 _REQUIRED = ("train", "small", "metadata", "table")
-_OPTIONAL = ("second_network", "inference", "evaluate", "multi_gpu_train", "overlays", "readme")
+_OPTIONAL = ("second_network", "inference", "evaluate", "multi_gpu_train", "overlays", "readme", "saved")
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class Recipe:
         name: the bundle's name, that of its folder.
         title: how reports call the method.
         second_network: the entry of ``train.json`` that defines a second network, compared under ``--uncertainty``.
-        sections: changes by the config that they are for, and ``overlays``, ``readme`` and ``table``.
+        sections: changes by the config that they are for, and ``overlays``, ``readme``, ``saved`` and ``table``.
     """
 
     file: Path
