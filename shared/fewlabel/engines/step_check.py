@@ -18,20 +18,15 @@ _FIX = (
 )
 
 
-def gradient_size(method: nn.Module, clip_norm: float | None = None) -> Tensor:
-    """Return a number that is finite if all gradients are, after clipping them; nothing here waits for the device.
-
-    That is their norm where it is needed for clipping, and else their largest entry, which unlike the norm of finite
-    gradients can't overflow.
+def gradient_size(method: nn.Module, norm_type: float = math.inf) -> Tensor:
+    """Return a norm of the gradient over all parameters, which is finite if all of it is; nothing waits for the device.
 
     Args:
         method: whose parameters have gradients.
-        clip_norm: largest norm of the gradient over all parameters; None for no clipping.
+        norm_type: 2 for clipping. By default the largest entry, which can't overflow as the norm of finite gradients can.
     """
-    if clip_norm is not None:
-        return nn.utils.clip_grad_norm_(method.parameters(), clip_norm)
     gradients = [parameter.grad for parameter in method.parameters() if parameter.grad is not None]
-    return nn.utils.get_total_norm(gradients, norm_type=math.inf)
+    return nn.utils.get_total_norm(gradients, norm_type=norm_type)
 
 
 def require_finite_step(
