@@ -23,7 +23,7 @@ def gradient_size(method: nn.Module, norm_type: float = math.inf) -> Tensor:
 
     Args:
         method: whose parameters have gradients.
-        norm_type: 2 for clipping. By default the largest entry, which can't overflow as the norm of finite gradients can.
+        norm_type: 2 for clipping. By default the largest entry, which can't overflow as a norm of finite entries can.
     """
     gradients = [parameter.grad for parameter in method.parameters() if parameter.grad is not None]
     return nn.utils.get_total_norm(gradients, norm_type=norm_type)
