@@ -124,6 +124,7 @@ def test_weights_that_are_not_finite_never_replace_good_ones(tmp_path: Path, whi
     saver = ModelSaver(ckpt_dir=tmp_path, evaluator=Engine(lambda *_: None), settings={"size": 64}, **broken)
     trainer = Engine(lambda *_: None)
     trainer.state.epoch = saver.evaluator.state.best_metric_epoch = epoch
+    saver.evaluator.state.best_metric = 0.5
     file = {"network": "model", "second_network": "model_second"}[which] + {2: "", 3: "_last"}[epoch]
     with pytest.raises(ValueError, match=rf"{file}.pt: not written, because 1.running_var .* after epoch {epoch}"):
         saver(trainer) if epoch == 2 else saver._last(trainer)
