@@ -114,6 +114,24 @@ def test_the_files_are_plain_state_dicts_with_their_settings_beside_them(tmp_pat
         assert json.loads((tmp_path / f"{name}.json").read_text()) == {"size": 96, "norm": "batch"}
 
 
+@pytest.mark.parametrize("epoch", [2, 3], ids=["the best", "the last"])
+@pytest.mark.parametrize("which", ["network", "second_network"])
+def test_weights_that_are_not_finite_never_replace_good_ones(tmp_path: Path, which: str, epoch: int) -> None:
+    good = train(tmp_path, [0.1, 0.2, 0.3], settings={"size": 96}, second_network=network())
+    before = {file.name: file.read_bytes() for file in tmp_path.iterdir()}
+    broken = {"network": network(), "second_network": network()}
+    broken[which][1].running_var.fill_(math.inf)
+    saver = ModelSaver(ckpt_dir=tmp_path, evaluator=Engine(lambda *_: None), settings={"size": 64}, **broken)
+    trainer = Engine(lambda *_: None)
+    trainer.state.epoch = saver.evaluator.state.best_metric_epoch = epoch
+    saver.evaluator.state.best_metric = 0.5
+    file = {"network": "model", "second_network": "model_second"}[which] + {2: "", 3: "_last"}[epoch]
+    with pytest.raises(ValueError, match=rf"{file}.pt: not written, because 1.running_var .* after epoch {epoch}"):
+        saver(trainer) if epoch == 2 else saver._last(trainer)
+    assert {file.name: file.read_bytes() for file in tmp_path.iterdir()} == before
+    assert load_network(network(), tmp_path / "model.pt")[0].weight[0].item() == good[0].weight[0].item() == 3
+
+
 def test_without_settings_no_note_is_written(tmp_path: Path) -> None:
     train(tmp_path, [0.1])
     assert sorted(path.name for path in tmp_path.iterdir()) == ["model.pt", "model_last.pt"]
@@ -198,3 +216,10 @@ class TestLoading:
     def test_the_prefix_of_distributed_training_is_explained(self, file: Path) -> None:
         torch.save({f"module.{key}": value for key, value in network().state_dict().items()}, file)
         self.refuses(file, network(), r"begin with 'module.'.*save network.module.state_dict\(\) instead")
+
+    @pytest.mark.parametrize("value", [math.nan, math.inf])
+    def test_weights_that_are_not_finite_are_refused_by_name(self, file: Path, value: float) -> None:
+        state = torch.load(file, weights_only=True)
+        state["0.bias"][1] = value
+        torch.save(state, file)
+        self.refuses(file, network(), r"model.pt: 0.bias is not finite, so the network would segment nothing")

@@ -70,7 +70,7 @@ def test_the_saved_state_holds_all_parts_and_no_code(tmp_path: Path) -> None:
     training(tmp_path, epochs=1).run()
     assert state(tmp_path).keys() == {
         "epoch", "iteration", "epoch_length", "max_epochs", "best_metric", "best_metric_epoch", "random",
-        "method", "optimizer0", "lr_scheduler0", "data",
+        "method", "optimizer0", "lr_scheduler0", "data", "made_with",
     }  # fmt: skip
 
 
@@ -124,10 +124,10 @@ class TestErrors:
 
     def test_another_architecture(self, folder: Path) -> None:
         with pytest.raises(ValueError, match=r"training_state.pt: its method does not fit .*size mismatch for network"):
-            training(folder, epochs=2, resume=True, method=Noisy(hidden=6)).run()
+            training(folder, epochs=2, resume=True, resume_changed=True, method=Noisy(hidden=6)).run()
 
     def test_another_seed(self, folder: Path) -> None:
-        with pytest.raises(ValueError, match=r"training_state.pt: its data does not fit .*seed 0.*seed 1"):
+        with pytest.raises(ValueError, match=r"training_state.pt: made with other .*data_loader.seed: 0, now 1"):
             training(folder, epochs=2, resume=True, seed=1).run()
 
     def test_other_steps_per_epoch(self, folder: Path) -> None:
@@ -177,12 +177,30 @@ class TestErrors:
             training(folder, epochs=2, resume=True).run()
 
 
-def test_starting_afresh_sets_an_old_state_aside(tmp_path: Path) -> None:
+def test_starting_afresh_again_and_again_loses_no_state(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    old = []
+    for number, name in enumerate(["training_state.pt.previous", "training_state.pt.previous2"]):
+        training(tmp_path, epochs=2, seed=number).run()
+        old.append((tmp_path / "training_state.pt").read_bytes())
+        with caplog.at_level(logging.INFO):
+            run(training(tmp_path, epochs=2, more_handlers=[StopAfter(2)]))
+        assert not (tmp_path / "training_state.pt").exists()
+        assert f"kept as {tmp_path / name}" in caplog.text
+    kept = sorted(tmp_path.glob("*.previous*"))
+    assert [file.read_bytes() for file in kept] == old
+
+
+def test_a_fresh_run_that_fails_before_its_first_step_leaves_the_old_state_where_it_is(tmp_path: Path) -> None:
+    class Fails(Noisy):
+        def forward(self, batch: Any, progress: float = 0.0) -> dict[str, torch.Tensor]:
+            raise ValueError("the size does not fit")
+
     training(tmp_path, epochs=2).run()
     old = (tmp_path / "training_state.pt").read_bytes()
-    run(training(tmp_path, epochs=2, more_handlers=[StopAfter(1)]))
-    assert not (tmp_path / "training_state.pt").exists()
-    assert (tmp_path / "training_state.pt.previous").read_bytes() == old
+    with pytest.raises(ValueError, match="the size does not fit"):
+        training(tmp_path, epochs=2, method=Fails()).run()
+    assert (tmp_path / "training_state.pt").read_bytes() == old
+    assert not list(tmp_path.glob("*.previous*"))
 
 
 def test_what_a_killed_run_was_writing_is_removed_and_other_files_are_not(tmp_path: Path) -> None:

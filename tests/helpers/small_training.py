@@ -6,7 +6,7 @@ augmentation, validation, history, both checkpoints and the training's state.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -95,12 +95,16 @@ def training(
     more_handlers: Sequence[Any] = (),
     batch_size: int = 2,
     wrap: Any = None,
+    resume_changed: bool = False,
+    rate: float = 0.05,
+    peak: float = 0.5,
+    settings: Mapping[str, Any] | None = None,
 ) -> SemiSupervisedTrainer:
     """Return the training, as a bundle would put it together; its files go to ``folder``."""
     set_determinism(seed)
     method = Noisy() if method is None else method
     # names its groups as the bundles do
-    optimizer = torch.optim.AdamW(method.parameter_groups(network=0.05, scale=0.02), weight_decay=0.01)
+    optimizer = torch.optim.AdamW(method.parameter_groups(network=rate, scale=0.02), weight_decay=0.01)
     schedule = PolynomialWarmup(optimizer, epochs * steps_per_epoch, warmup={"scale": 0.5})
     loader = TwoStreamLoader(
         Pictures(5, labeled=True),
@@ -118,14 +122,14 @@ def training(
         train_data_loader=loader,
         method=method if wrap is None else wrap(method),
         optimizer=optimizer,
-        weights={"supervised": 1.0, "agreement": GaussianRamp(0.5, length=0.8)},
+        weights={"supervised": 1.0, "agreement": GaussianRamp(peak, length=0.8)},
         lr_scheduler=schedule,
         train_handlers=[
             ValidationHandler(interval=1, validator=validator),
             JsonlLogger(folder / "history.jsonl", validator),
             ModelSaver(method.network, folder, validator, settings={"size": 5}),
             *more_handlers,
-            TrainingState(folder / "training_state.pt", validator, resume, interval),
+            TrainingState(folder / "training_state.pt", validator, resume, interval, resume_changed, settings),
         ],
     )
 

@@ -160,6 +160,10 @@ class BundleCohort:
         _log.info("scoring the %d volumes of the %s split", len(items), chosen)
         return items
 
+    def split_of(self, items: Items) -> str:
+        """Return which split these items with labels are: "test" for the dataset's test cases, else "validation"."""
+        return "test" if items and self._are_own(items) and list(items) == list(self.cohort.test) else "validation"
+
     def uses_demo(self, labeled: Items) -> bool:
         """Return whether these labeled items, all of them, are the demo's."""
         return len(labeled) > 0 and all(self._below(item, self.demo_dir) for item in labeled)

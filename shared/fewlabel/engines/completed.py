@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import logging
 import math
@@ -11,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from fewlabel.atomic import atomic_write
+from fewlabel.data.files.checksums import file_checksum
 from fewlabel.json_files import read_json
 
 _log = logging.getLogger(__name__)
@@ -42,7 +42,7 @@ class CompletedCases:
         if not changed:
             return True
         for file, checksum in note["files"].items():
-            if _checksum(self.folder / file) != checksum:
+            if file_checksum(self.folder / file) != checksum:
                 raise ValueError(
                     f"{self.folder / file}: made with another {' and '.join(changed)}, and changed by hand since; move "
                     "it away to have the case segmented again"
@@ -59,7 +59,7 @@ class CompletedCases:
         note = {
             "name": name,
             "marks": dict(marks),
-            "files": {file: _checksum(self.folder / file) for file in files},
+            "files": {file: file_checksum(self.folder / file) for file in files},
             "quality": None if quality is None or math.isnan(quality) else quality,
         }
         atomic_write(self._path(name), json.dumps(note, indent=2).encode())
@@ -84,11 +84,3 @@ class CompletedCases:
             pass
         _log.warning("%s: damaged; segmenting the case again", path)
         return None
-
-
-def _checksum(path: Path) -> str:
-    digest = hashlib.sha256()
-    with open(path, "rb") as stream:
-        while block := stream.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()

@@ -55,6 +55,7 @@ class CheckpointEvaluator:
         title: heading of the report.
         history: the training's ``history.jsonl``; curves are drawn from it if it is there.
         settings: what else a reader should know of the run, by name.
+        split: what the cases are, "test" or "validation", which table and report then say.
 
     Raises:
         FileNotFoundError: a checkpoint is missing.
@@ -71,6 +72,7 @@ class CheckpointEvaluator:
         title: str,
         history: str | os.PathLike[str] | None = None,
         settings: Mapping[str, Any] | None = None,
+        split: str = "",
     ) -> None:
         self.evaluator = evaluator
         self.network = network
@@ -80,6 +82,7 @@ class CheckpointEvaluator:
         self.title = title
         self.history = history
         self.settings = dict(settings or {})
+        self.split = split
 
     def run(self) -> str:
         """Do it, print the summary table and return it.
@@ -105,7 +108,7 @@ class CheckpointEvaluator:
             rows = [_unmeasured(row) for row in rows]
             notes = [_NO_REFERENCE]
         write_scores_csv(rows, self.output_dir / "scores.csv")
-        table = "\n\n".join([*notes, format_table(summarize(rows))])
+        table = "\n\n".join([*notes, format_table(summarize(rows), self.split)])
         atomic_write(self.output_dir / "summary.txt", (table + "\n").encode())
         write_report(
             self.output_dir / "report.html",
@@ -113,6 +116,7 @@ class CheckpointEvaluator:
             rows=rows,
             history=[] if self.history is None else read_history(self.history),
             cases=views,
+            split=self.split,
             settings={"fewlabel": __version__, "date": date.today().isoformat(), **_readable(self.settings)},
             sources={name: str(path) for name, path in self.checkpoints.items()},
             notes=notes,

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import torch
 from torch import nn
 
+from fewlabel.data.files.checksums import files_of
 from fewlabel.data.streams.transform_description import describe_transforms
 from fewlabel.links import require_content
 
@@ -36,20 +36,16 @@ def of_weights(*networks: nn.Module) -> str:
 def of_files(image: str | Sequence[str]) -> str:
     """Return a checksum of names, sizes and times of change of a scan's files, without reading them.
 
-    Of a folder all files count, and of a header such as ``.mhd`` the files beside it with the same stem, as one of them
-    holds the voxels. The folder's own place does not: a dataset may be moved.
+    Of which files: see :func:`fewlabel.data.files.checksums.files_of`. The folder's own place does not count: a dataset
+    may be moved.
 
     Raises:
         FileNotFoundError: a file is a link that points nowhere, or a pointer of git-annex or Git LFS.
     """
-    paths = [Path(image)] if isinstance(image, str) else [Path(file) for file in image]
-    if len(paths) == 1 and paths[0].is_dir():
-        paths = [path for path in paths[0].iterdir() if path.is_file()]
-    elif len(paths) == 1 and paths[0].suffix.lower() == ".mhd":
-        paths = [path for path in paths[0].parent.iterdir() if path.is_file() and path.stem == paths[0].stem]
+    paths = files_of(image)
     for path in paths:
         require_content(path)
-    facts = [(path.name, path.stat().st_size, path.stat().st_mtime_ns) for path in sorted(paths)]
+    facts = [(path.name, path.stat().st_size, path.stat().st_mtime_ns) for path in paths]
     return hashlib.sha256(repr(facts).encode()).hexdigest()
 
 

@@ -16,6 +16,7 @@ from torch.optim.lr_scheduler import LRScheduler
 
 from fewlabel.conventions.precision import use_bfloat16
 from fewlabel.engines.loss_weights import LossWeightSchedule, as_weights
+from fewlabel.engines.step_check import gradient_size, require_finite_step
 from fewlabel.folder_lock import folders_held
 from fewlabel.handlers.processes import is_main_process
 from fewlabel.networks import begin_averaged, update_averaged
@@ -25,8 +26,9 @@ from fewlabel.stopping import when_stopped
 class SemiSupervisedTrainer(Trainer):
     """Train a method: sum its weighted loss terms, and step its optimizers and schedules.
 
-    The engine knows no method: it moves the batch, asks the method for named terms, and stops with the name of the
-    term when one is not finite. ``engine.state.output[0]`` holds ``loss`` and ``terms`` of the last step as tensors
+    The engine knows no method: it moves the batch, asks the method for named terms, and stops before the optimizer's
+    step, with the name of the term or of the parameters, when a term or a gradient is not finite.
+    ``engine.state.output[0]`` holds ``loss`` and ``terms`` of the last step as tensors
     (in a list, as all of MONAI's trainers have it: its handlers read the loss there),
     ``engine.state.weights`` the weights that were in force. Averaged teachers
     (:class:`fewlabel.networks.Averaged`) begin as copies of what the students are when all handlers have
@@ -48,7 +50,8 @@ class SemiSupervisedTrainer(Trainer):
         train_handlers: Ignite handlers, attached in this order.
 
     Raises:
-        ValueError: a setting is out of range; while running, terms and weights differ in name or a term is not finite.
+        ValueError: a setting is out of range; while running, terms and weights differ in name, or a weight, a term or a
+            gradient is not finite.
     """
 
     def __init__(
@@ -129,8 +132,11 @@ class SemiSupervisedTrainer(Trainer):
             terms: dict[str, Tensor] = self.method(batch, progress)
         loss = self._total(terms, progress)
         loss.backward()  # type: ignore[no-untyped-call]
+        where = f"epoch {self.state.epoch}, step {self.state.iteration}"
+        size = gradient_size(self.method) if self.clip_norm is None else gradient_size(self.method, norm_type=2.0)
+        require_finite_step(self.method, terms, self.state.weights, loss, size, where)
         if self.clip_norm is not None:
-            nn.utils.clip_grad_norm_(self.method.parameters(), self.clip_norm)
+            nn.utils.clip_grads_with_norm_(self.method.parameters(), self.clip_norm, size)
         for optimizer in self.optimizers:
             optimizer.step()
         update_averaged(self.method)
@@ -148,16 +154,8 @@ class SemiSupervisedTrainer(Trainer):
                 f"the method has the loss terms {sorted(terms)}, but weights are given for {sorted(self.weights)}: "
                 "give each term one weight (0 switches it off)"
             )
-        values = torch.stack([term.float() for term in terms.values()])
-        finite = torch.isfinite(values)
-        if not finite.all():
-            broken = ", ".join(name for name, ok in zip(terms, finite.tolist(), strict=True) if not ok)
-            raise ValueError(
-                f"loss term {broken} is not finite in epoch {self.state.epoch}, step {self.state.iteration}; "
-                "no weight was changed by this step. Look for extreme intensities in the images, or lower the learning "
-                "rate; the last checkpoint is intact (--resume true continues from it)"
-            )
         self.state.weights = {name: self.weights[name](progress) for name in terms}
+        values = torch.stack([term.float() for term in terms.values()])
         return (values * values.new_tensor(list(self.state.weights.values()))).sum()
 
 

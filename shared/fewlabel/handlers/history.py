@@ -22,7 +22,8 @@ class JsonlLogger:
     ``nothing_to_measure``.
 
     The file is rewritten whole each time; on a resumed run the epochs that are trained again replace what
-    was noted of them. Attach it behind the handler that validates and before the one that saves the state.
+    was noted of them. The first epoch of a run that was resumed with other settings or data lists what differs, under
+    ``resumed_with``. Attach it behind the handler that validates and before the one that saves the state.
 
     Args:
         path: file of the history.
@@ -79,6 +80,9 @@ class JsonlLogger:
             record["validation"] = {name: value for name, value in metrics.items() if not math.isnan(value)}
             if unmeasured := [name for name, value in metrics.items() if math.isnan(value)]:
                 record["nothing_to_measure"] = unmeasured
+        if changes := getattr(engine.state, "resumed_with", None):
+            record["resumed_with"] = changes
+            engine.state.resumed_with = []
         self._records = [old for old in self._records if old["epoch"] < engine.state.epoch] + [record]
         if is_main_process():
             atomic_write(self.path, "".join(json.dumps(line) + "\n" for line in self._records).encode())

@@ -15,9 +15,11 @@ from ignite.engine import Engine, Events
 from torch import nn
 
 from fewlabel.atomic import atomic_open, atomic_write
+from fewlabel.finite import not_finite
 from fewlabel.handlers.processes import is_main_process
 from fewlabel.handlers.strict_mean_dice import UNMEASURED
 from fewlabel.handlers.tensor_file import read_tensor_file
+from fewlabel.listing import first_few
 
 _log = logging.getLogger(__name__)
 BEST, LAST = "model.pt", "model_last.pt"
@@ -39,6 +41,8 @@ class ModelSaver:
     files that end in ``.json``. Without validation cases, and where validation has nothing to measure, the last weights
     are saved as ``model.pt`` too. Attach it behind the handler that validates.
 
+    Weights that are not finite are never written: those that were saved before stay, and the run fails.
+
     A second student goes into ``model_second.pt`` and ``model_second_last.pt``, always of the same epoch: where the two
     disagree is where the segmentation is to be doubted, see :func:`fewlabel.metrics.disagreement`.
 
@@ -48,6 +52,10 @@ class ModelSaver:
         evaluator: the evaluator that validates; it knows which epoch was the best.
         settings: what inference must know of the training, see :func:`fewlabel.bundle.training_settings`.
         second_network: the second student, of methods that train two.
+
+    Raises:
+        PermissionError: the folder can't be written to.
+        ValueError: while running, weights that are to be saved are not finite.
     """
 
     def __init__(
@@ -79,25 +87,35 @@ class ModelSaver:
         # the evaluator's epoch counter is set to the trainer's at each validation
         state = self.evaluator.state
         if state.best_metric_epoch == engine.state.epoch and not math.isnan(state.best_metric):
-            self._save(BEST)
+            self._save(BEST, engine.state.epoch)
 
     def _last(self, engine: Engine) -> None:
-        self._save(LAST)
+        self._save(LAST, engine.state.epoch)
         state = self.evaluator.state
         validated = state.best_metric_epoch >= 1
         if not validated or math.isnan(state.best_metric):
             reason = f"validation had {UNMEASURED}" if validated else "no validation took place"
             _log.warning("%s: %s holds the last weights", reason, self.ckpt_dir / BEST)
-            self._save(BEST)
+            self._save(BEST, engine.state.epoch)
 
-    def _save(self, name: str) -> None:
+    def _save(self, name: str, epoch: int) -> None:
         if not is_main_process():
             return
+        # before any file is touched, so that both students and the note stay of one epoch
+        networks = {self.ckpt_dir / name: self.network}
+        if self.second_network is not None:
+            networks[self.ckpt_dir / SECOND_FILES[name]] = self.second_network
+        for path, network in networks.items():
+            if broken := not_finite(network.state_dict()):
+                raise ValueError(
+                    f"{path}: not written, because {first_few(broken)} of the network is not finite after epoch "
+                    f"{epoch}; what was saved before is kept. Lower the learning rate, or clip gradients with "
+                    "--train#trainer#clip_norm 1, and go on with --resume true --resume_changed true"
+                )
         if self.settings is not None:
             atomic_write((self.ckpt_dir / name).with_suffix(".json"), json.dumps(dict(self.settings)).encode())
-        if self.second_network is not None:
-            _write(self.second_network, self.ckpt_dir / SECOND_FILES[name])
-        _write(self.network, self.ckpt_dir / name)
+        for path, network in reversed(networks.items()):
+            _write(network, path)
 
 
 def _write(network: nn.Module, path: Path) -> None:
@@ -110,7 +128,8 @@ def load_network(network: nn.Module, path: str | os.PathLike[str]) -> nn.Module:
 
     Raises:
         FileNotFoundError: no such file.
-        ValueError: the file is not a state dict, or belongs to another architecture; nothing is loaded.
+        ValueError: the file is not a state dict, belongs to another architecture, or holds weights that are not finite;
+            nothing is loaded.
     """
     state = read_tensor_file(path, "train first, or name a file of weights with --checkpoint")
     if not isinstance(state, Mapping) or not all(isinstance(value, torch.Tensor) for value in state.values()):
@@ -126,6 +145,11 @@ def load_network(network: nn.Module, path: str | os.PathLike[str]) -> nn.Module:
         raise ValueError(
             f"{path}: these weights belong to another architecture than {type(network).__name__}: "
             f"{'; '.join(problems)}. Build the network with the settings it was trained with (--num_classes, say)"
+        )
+    if broken := not_finite(state):
+        raise ValueError(
+            f"{path}: {first_few(broken)} is not finite, so the network would segment nothing; take the weights of "
+            "another epoch or training run"
         )
     network.load_state_dict(dict(state))
     return network

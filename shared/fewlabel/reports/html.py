@@ -17,7 +17,7 @@ from fewlabel.reports.case_pictures import CaseView, case_figure, case_title
 from fewlabel.reports.drawing import class_colors, png
 from fewlabel.reports.page import definitions, page, picture, table
 from fewlabel.reports.plots import box_plots, training_curves
-from fewlabel.reports.tables import MEAN, METRICS, UNITS, Row, count, format_score, summarize
+from fewlabel.reports.tables import MEAN, METRICS, UNITS, Row, count, format_score, sample_size, summarize
 
 _PROTOCOLS = {
     "strict": "Distances in millimeters. A structure missing on one side only scores Dice 0 and has no distance; one "
@@ -37,6 +37,7 @@ def write_report(
     settings: Mapping[str, object],
     sources: Mapping[str, object],
     notes: Sequence[str] = (),
+    split: str = "",
 ) -> Path:
     """Write one self-contained HTML file about a run: it requests nothing, and appears whole.
 
@@ -50,6 +51,7 @@ def write_report(
             "validation": {"mean_dice": number, "dice_<class>": number}}``; ``"validation"`` where there was one.
         cases: volumes to show, usually the worst, the median and the best.
         settings: what the run was, in the order to show: bundle, version, scans labeled and unlabeled, seed, date.
+        split: what the scored cases are, such as "test"; said wherever there is a score.
         sources: where the numbers come from, by name: files, commands.
         notes: what a reader has to know before the numbers, a paragraph each.
 
@@ -64,8 +66,8 @@ def write_report(
     parts = [
         f"<header><h1>{escape(title)}</h1>{definitions(settings)}</header>",
         *(f"<p><b>{escape(note)}</b></p>" for note in notes),
-        _headline(summary),
-        *_scores_section(summary),
+        _headline(summary, split),
+        *_scores_section(summary, split),
         *_spread_section(rows),
         *_cases_section(cases),
         *_training_section(history),
@@ -76,18 +78,18 @@ def write_report(
     return atomic_write(path, page(title, parts).encode())
 
 
-def _headline(summary: Sequence[Row]) -> str:
+def _headline(summary: Sequence[Row], split: str) -> str:
     cards = []
     for line in summary:
         if line["class"] == MEAN and line["protocol"] == "strict":
             for metric, name in (("dice", "mean Dice"), ("hd95", "mean HD95, mm")):
                 value = format_score(line, metric, missing="–").split(" ± ")[0]
-                about = escape(f"{name}, {line['checkpoint']} checkpoint")
+                about = escape(f"{name}, {line['checkpoint']} checkpoint" + (f", {split} split" if split else ""))
                 cards.append(f'<div class="card"><b>{value}</b><span>{about}</span></div>')
     return f'<div class="cards">{"".join(cards)}</div>' if cards else ""
 
 
-def _scores_section(summary: Sequence[Row]) -> list[str]:
+def _scores_section(summary: Sequence[Row], split: str) -> list[str]:
     parts = ["<h2>Scores</h2>"]
     if not summary:
         return [*parts, '<p class="note">No scores were given.</p>']
@@ -101,7 +103,7 @@ def _scores_section(summary: Sequence[Row]) -> list[str]:
         groups.setdefault((line["protocol"], line["checkpoint"]), []).append(line)
     explained: set[str] = set()
     for (protocol, checkpoint), lines in sorted(groups.items(), key=lambda group: group[0][0] != "strict"):
-        size = f"{count(lines[-1]['volumes'], 'volume')} of {count(lines[-1]['cases'], 'case')}"
+        size = sample_size(lines[-1], split)
         parts.append(f"<h3>{escape(checkpoint.capitalize())} checkpoint, {escape(protocol)} protocol ({size})</h3>")
         if protocol not in explained:
             parts.append(f'<p class="note">{escape(_PROTOCOLS.get(protocol, ""))}</p>')

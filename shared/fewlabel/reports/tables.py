@@ -119,11 +119,12 @@ def summarize(rows: Iterable[Row]) -> list[dict[str, Any]]:
     return [line for group in groups.values() for line in _summarize_group(list(group.values()))]
 
 
-def format_table(summary: Sequence[Row]) -> str:
+def format_table(summary: Sequence[Row], split: str = "") -> str:
     """Text for a terminal: one aligned block per checkpoint and protocol, each ending with the mean over classes.
 
     Args:
         summary: what :func:`summarize` returned.
+        split: what the scored cases are, such as "test", for the headings.
 
     Returns:
         Lines without a trailing newline; mean ± standard deviation, ``-`` where there is no number.
@@ -132,7 +133,7 @@ def format_table(summary: Sequence[Row]) -> str:
     blocks: dict[tuple[str, str], list[Row]] = {}
     for line in summary:
         blocks.setdefault((line["checkpoint"], line["protocol"]), []).append(line)
-    return "\n\n".join(_format_block(block) for block in blocks.values())
+    return "\n\n".join(_format_block(block, split) for block in blocks.values())
 
 
 def format_score(line: Row, metric: str, missing: str = "-") -> str:
@@ -200,12 +201,22 @@ def _finite(values: Iterable[float]) -> list[float]:
     return [value for value in values if not math.isnan(value)]
 
 
-def _format_block(lines: Sequence[Row]) -> str:
+def sample_size(line: Row, split: str) -> str:
+    """How many volumes of how many cases stand behind a row of a summary, and of which split.
+
+    >>> sample_size({"volumes": 2, "cases": 1}, "test"), sample_size({"volumes": 1, "cases": 1}, "")
+    ('2 volumes of 1 case of the test split', '1 volume of 1 case')
+    """
+    size = f"{count(line['volumes'], 'volume')} of {count(line['cases'], 'case')}"
+    return f"{size} of the {split} split" if split else size
+
+
+def _format_block(lines: Sequence[Row], split: str) -> str:
     first = lines[-1]
     unit = UNITS.get(lines[0]["protocol"], "?")
     title = (
         f"{first['checkpoint']} checkpoint, {first['protocol']} protocol: "
-        f"{count(first['volumes'], 'volume')} of {count(first['cases'], 'case')}, mean ± standard deviation"
+        f"{sample_size(first, split)}, mean ± standard deviation"
     )
     header = ["class", "Dice", "Jaccard", f"HD95 ({unit})", f"ASD ({unit})", "left out: Dice", "HD95"]
     cells = [

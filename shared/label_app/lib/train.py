@@ -11,6 +11,9 @@ from monailabel.interfaces.exception import MONAILabelError, MONAILabelException
 from monailabel.tasks.train.bundle import BundleTrainTask
 
 from fewlabel.bundle import second_checkpoint
+from fewlabel.finite import not_finite
+from fewlabel.handlers.tensor_file import read_tensor_file
+from fewlabel.listing import first_few
 from lib.bundles import noted_settings, read_config
 
 _log = logging.getLogger(__name__)
@@ -72,6 +75,10 @@ class SemiSupervisedTraining(BundleTrainTask):
         students = {second_checkpoint(model_pytorch): second_network, model_pytorch: "@network"}
         for path, network in students.items():
             if network is not None and Path(path).is_file():
+                fix = "train afresh, with the model's option pretrained switched off"
+                if broken := not_finite(read_tensor_file(path, fix)):
+                    message = f"{path}: {first_few(broken)} is not finite, so no training can go on from it; {fix}"
+                    raise MONAILabelException(MONAILabelError.INVALID_INPUT, message)
                 _log.info("going on from %s", path)
                 loader = {"_target_": "CheckpointLoader", "load_path": path, "load_dict": {"model": f"${network}"}}
                 train_handlers.insert(0, {**loader, "strict": True})

@@ -75,8 +75,9 @@ def _in_and_out(root: Path) -> str:
 
 
 def _weights(root: Path, file: str, key: str) -> str:
-    import torch
     from monai.bundle import ConfigParser
+
+    from fewlabel.handlers import load_network
 
     parser = ConfigParser()
     parser.read_config(_config(root, "inference"))
@@ -84,7 +85,7 @@ def _weights(root: Path, file: str, key: str) -> str:
     if f"{key}#_disabled_" in parser:
         parser[f"{key}#_disabled_"] = False  # the second student is built only when it is asked for
     network = parser.get_parsed_content(key)
-    network.load_state_dict(torch.load(root / "models" / file, map_location="cpu", weights_only=True), strict=True)
+    load_network(network, root / "models" / file)
     return f"{key}, strictly"
 
 

@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 import torch
 
-_PLAIN = (str, bytes, int, float, complex, type(None), type, np.generic, np.dtype, torch.dtype, PurePath)
+PLAIN = (str, bytes, int, float, complex, type(None), type, np.generic, np.dtype, torch.dtype, PurePath)
 # MONAI's random states, a switch that results don't depend on, and the file that a reader read last
-_VOLATILE = frozenset({"R", "_lazy", "filenames"})
+VOLATILE = frozenset({"R", "_lazy", "filenames"})
 
 
 def describe_transforms(value: Any, leave_out: Collection[str] = ()) -> str:
@@ -31,11 +31,11 @@ def describe_transforms(value: Any, leave_out: Collection[str] = ()) -> str:
     >>> describe_transforms({"b": [1, 2.0], "a": {"y", "x"}})
     "{'a': {'x', 'y'}, 'b': [1, 2.0]}"
     """
-    return _describe(value, (), _VOLATILE.union(leave_out))
+    return _describe(value, (), VOLATILE.union(leave_out))
 
 
 def _describe(value: Any, above: tuple[int, ...], volatile: frozenset[str]) -> str:
-    if isinstance(value, _PLAIN):
+    if isinstance(value, PLAIN):
         return repr(value)
     if id(value) in above:
         return "..."  # an object that holds itself, as a transform that knows its parent
@@ -50,13 +50,14 @@ def _describe(value: Any, above: tuple[int, ...], volatile: frozenset[str]) -> s
         return _array(value.detach().cpu().numpy())
     if isinstance(value, np.ndarray):
         return _array(value)
-    parts = _code_parts(value)
+    parts = code_parts(value)
     if parts is not None:
-        return f"{_name(value)}{inner(parts)}"
-    return f"{_name(type(value))}{inner(_state(value, volatile))}"
+        return f"{name_of(value)}{inner(parts)}"
+    return f"{name_of(type(value))}{inner(state_of(value, volatile))}"
 
 
-def _name(value: Any) -> str:
+def name_of(value: Any) -> str:
+    """Return the full name of a function or class."""
     # NumPy's functions have no __qualname__ before NumPy 2
     name = getattr(value, "__qualname__", getattr(value, "__name__", type(value).__qualname__))
     return f"{getattr(value, '__module__', '')}.{name}"
@@ -66,7 +67,7 @@ def _array(array: np.ndarray) -> str:
     return f"array({array.dtype}, {array.shape}, {hashlib.sha256(np.ascontiguousarray(array).tobytes()).hexdigest()})"
 
 
-def _code_parts(value: Any) -> list[Any] | None:
+def code_parts(value: Any) -> list[Any] | None:
     """Return what a callable's results depend on, None for what is no function."""
     if isinstance(value, functools.partial):
         return [value.func, value.args, value.keywords]
@@ -80,7 +81,8 @@ def _code_parts(value: Any) -> list[Any] | None:
     return [] if isinstance(value, (types.BuiltinFunctionType, np.ufunc)) else None
 
 
-def _state(value: Any, volatile: frozenset[str]) -> Any:
+def state_of(value: Any, volatile: frozenset[str]) -> Any:
+    """Return the attributes of an object by name, but the volatile ones; of one without any, a text for it."""
     slots = [name for kind in type(value).__mro__ for name in _slots(kind) if hasattr(value, name)]
     if hasattr(value, "__dict__") or slots:
         state = {**getattr(value, "__dict__", {}), **{name: getattr(value, name) for name in slots}}

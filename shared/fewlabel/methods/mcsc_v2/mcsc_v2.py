@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 from torch import Tensor, nn
 
@@ -88,6 +89,7 @@ class MCSCv2(Method):
         self.mixing = check_mixing(mixing, passes)
         self.largest_component = largest_component
         self._cross_teaching = CrossTeachingLoss()
+        self.register_load_state_dict_pre_hook(_rename_former)  # type: ignore[no-untyped-call]
 
     def forward(self, batch: Batch, progress: float = 0.0) -> dict[str, Tensor]:
         """Return the loss terms, see :meth:`Method.forward`."""
@@ -119,3 +121,10 @@ class MCSCv2(Method):
             raise ValueError(
                 f"num_classes is {self.num_classes}, but the networks have {output.logits.shape[1]} channels of logits"
             )
+
+
+def _rename_former(method: nn.Module, state: dict[str, Any], prefix: str, *_: Any) -> None:
+    """Take over the banks of a state that was saved when the losses were called contrasts, before 0.1.0."""
+    former = f"{prefix}contrasts."
+    for key in [key for key in state if key.startswith(former)]:
+        state[f"{prefix}contrastive_losses.{key.removeprefix(former)}"] = state.pop(key)

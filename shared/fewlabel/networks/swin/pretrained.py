@@ -11,6 +11,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from fewlabel.finite import not_finite
 from fewlabel.listing import first_few
 from fewlabel.networks.swin.weight_names import rename_swin
 
@@ -191,4 +192,7 @@ def _read(file: Path) -> dict[str, Tensor]:
             loaded = loaded[key]
     if not isinstance(loaded, Mapping) or not any(isinstance(value, Tensor) for value in loaded.values()):
         raise ValueError(f"{file} holds no state dict but a {type(loaded).__name__}. {_ADVICE}")
-    return {str(name): value for name, value in loaded.items() if isinstance(value, Tensor)}
+    weights = {str(name): value for name, value in loaded.items() if isinstance(value, Tensor)}
+    if broken := not_finite(weights):
+        raise ValueError(f"{file} holds values that are not finite in {first_few(broken)}. Fetch the file again.")
+    return weights

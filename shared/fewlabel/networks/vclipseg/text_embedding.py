@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from fewlabel.atomic import atomic_open, require_writable
+from fewlabel.finite import not_finite
 from fewlabel.networks.vclipseg.fixed_vectors import CLIP_COSINE, CLIP_LENGTH, orthonormal, stand_in
 
 CLIP = "openai/clip-vit-base-patch32"
@@ -119,6 +120,8 @@ def load_embeddings(path: str | os.PathLike[str], num_classes: int) -> Tensor:
     embedded = content.get("embeddings") if isinstance(content, Mapping) else None
     if not isinstance(embedded, Tensor) or embedded.ndim != 2 or not embedded.is_floating_point():
         raise ValueError(f"{file} holds no embeddings of text (K, d), as `fewlabel embed` writes them.")
+    if not_finite(embedded):
+        raise ValueError(f"{file} holds embeddings that are not finite: run `fewlabel embed` again")
     if len(embedded) != num_classes:
         raise ValueError(
             f"{file} holds embeddings of {len(embedded)} classes ({content.get('prompts')}), but the network has "
