@@ -9,9 +9,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import torch
+
 from fewlabel.atomic import atomic_write, require_writable
+from fewlabel.conventions.precision import use_bfloat16
 from fewlabel.planning.data_rules import data_settings
 from fewlabel.planning.fingerprint import Fingerprint, read_fingerprint
+from fewlabel.planning.machine_rules import machine_settings
 from fewlabel.planning.measuring import OutOfMemoryError, measure_cost
 from fewlabel.planning.patch_rules import patch_settings, patches
 from fewlabel.planning.schedule import fit_schedule, schedule_settings
@@ -64,7 +68,13 @@ class Plan:
         )
 
 
-def make_plan(fingerprint: Fingerprint, template: Template, minutes: float, measure: Measure) -> Plan:
+def make_plan(
+    fingerprint: Fingerprint,
+    template: Template,
+    minutes: float,
+    measure: Measure,
+    bfloat16: bool = False,
+) -> Plan:
     """Return the plan for a fingerprint; the same costs give the same plan.
 
     Detail starts with the least that shows the smallest structure, and grows while 4000 steps still fit. A batch that
@@ -75,11 +85,12 @@ def make_plan(fingerprint: Fingerprint, template: Template, minutes: float, meas
         template: configs of the bundle.
         minutes: from the start of the training run to the end of its evaluation.
         measure: runs a few steps with settings.
+        bfloat16: whether this machine has instructions for it.
 
     Raises:
         ValueError: the minutes are too few, or the memory does not hold a step of one image.
     """
-    common = data_settings(fingerprint, template)
+    common = [*data_settings(fingerprint, template), *machine_settings(template, bfloat16)]
     choices = _choices(fingerprint, template)
     settings = [*common, *choices[0][1]]
     settings, cost = _measured(settings, template, measure)
@@ -133,7 +144,8 @@ def plan_training(
     def measure(settings: Sequence[Setting]) -> StepCost:
         return measure_cost(template, settings, dataset, labeled_cases, seed)
 
-    plan = make_plan(fingerprint, template, minutes, measure)
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    plan = make_plan(fingerprint, template, minutes, measure, use_bfloat16("auto", device))
     _require_known_keys(plan)
     atomic_write(out, _text(plan).encode())
     return plan
