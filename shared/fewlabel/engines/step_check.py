@@ -44,8 +44,8 @@ def require_finite_step(
         loss: their weighted sum.
         size: what :func:`gradient_size` returned.
         where: the step, for the message.
-        clips: the gradient will be divided by ``size``, which must be finite then; otherwise finite gradients whose norm
-            overflows pass.
+        clips: whether the gradient will be divided by ``size``, which must be finite then; otherwise finite gradients
+            whose norm overflows pass.
 
     Raises:
         ValueError: with the names of the terms or of the parameters, the step, and what to do.
