@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 
 import torch
@@ -18,19 +17,23 @@ _FIX = (
 )
 
 
-def gradient_size(method: nn.Module, norm_type: float = math.inf) -> Tensor:
-    """Return a norm of the gradient over all parameters, which is finite if all of it is; nothing waits for the device.
+def gradient_size(method: nn.Module) -> Tensor:
+    """Return the norm of the gradient over all parameters of a method; nothing here waits for the device.
 
-    Args:
-        method: whose parameters have gradients.
-        norm_type: 2 for clipping. By default the largest entry, which can't overflow as a norm of finite entries can.
+    It is finite only if all of the gradient is, and of all reductions it is among the fastest.
     """
     gradients = [parameter.grad for parameter in method.parameters() if parameter.grad is not None]
-    return nn.utils.get_total_norm(gradients, norm_type=norm_type)
+    return nn.utils.get_total_norm(gradients)
 
 
 def require_finite_step(
-    method: nn.Module, terms: Mapping[str, Tensor], weights: Mapping[str, float], loss: Tensor, size: Tensor, where: str
+    method: nn.Module,
+    terms: Mapping[str, Tensor],
+    weights: Mapping[str, float],
+    loss: Tensor,
+    size: Tensor,
+    where: str,
+    clips: bool = False,
 ) -> None:
     """Refuse a step whose loss terms, loss or gradients are not finite.
 
@@ -41,6 +44,8 @@ def require_finite_step(
         loss: their weighted sum.
         size: what :func:`gradient_size` returned.
         where: the step, for the message.
+        clips: whether the gradient will be divided by ``size``, which must be finite then; otherwise finite gradients
+            whose norm overflows pass.
 
     Raises:
         ValueError: with the names of the terms or of the parameters, the step, and what to do.
@@ -54,6 +59,7 @@ def require_finite_step(
         raise ValueError(f"the loss is not finite in {where}, though its terms are, with the weights {weights}; {_FIX}")
     if not of_gradient:
         gradients = {name: parameter.grad for name, parameter in method.named_parameters()}
-        # finite gradients may have a norm that is not
-        named = first_few(not_finite(gradients)) or "all parameters together"
-        raise ValueError(f"the gradient of {named} is not finite in {where}, though the loss is; {_FIX}")
+        broken = not_finite(gradients)
+        if broken or clips:
+            named = first_few(broken) or "all parameters together"
+            raise ValueError(f"the gradient of {named} is not finite in {where}, though the loss is; {_FIX}")

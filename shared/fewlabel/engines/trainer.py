@@ -133,8 +133,9 @@ class SemiSupervisedTrainer(Trainer):
         loss = self._total(terms, progress)
         loss.backward()  # type: ignore[no-untyped-call]
         where = f"epoch {self.state.epoch}, step {self.state.iteration}"
-        size = gradient_size(self.method) if self.clip_norm is None else gradient_size(self.method, norm_type=2.0)
-        require_finite_step(self.method, terms, self.state.weights, loss, size, where)
+        size = gradient_size(self.method)
+        clips = self.clip_norm is not None
+        require_finite_step(self.method, terms, self.state.weights, loss, size, where, clips)
         if self.clip_norm is not None:
             nn.utils.clip_grads_with_norm_(self.method.parameters(), self.clip_norm, size)
         for optimizer in self.optimizers:
