@@ -25,7 +25,7 @@ from fewlabel.sampling import find_banks
 
 _log = logging.getLogger(__name__)
 _COUNTERS = {"epoch", "iteration", "epoch_length", "max_epochs", "best_metric", "best_metric_epoch", "random"}
-_OPTIONAL = {"banks", "made_with"}
+_OPTIONAL = {"banks", "best_of", "made_with"}
 _FIX = "resume with the settings that the training was started with, or start afresh without --resume true"
 
 
@@ -121,6 +121,7 @@ class TrainingState:
             "best_metric": float(self.evaluator.state.best_metric) if self.evaluator else None,
             "best_metric_epoch": self.evaluator.state.best_metric_epoch if self.evaluator else None,
             "random": gather(random_states()),
+            "best_of": dict(getattr(self.evaluator.state, "best_of", {})) if self.evaluator else {},
             **({} if self._made_with is None else {"made_with": self._made_with}),
             **parts,
         }
@@ -153,6 +154,8 @@ class TrainingState:
         if self.evaluator is not None:
             self.evaluator.state.best_metric = state["best_metric"]
             self.evaluator.state.best_metric_epoch = state["best_metric_epoch"]
+            if hasattr(self.evaluator.state, "best_of"):
+                self.evaluator.state.best_of = dict(state.get("best_of", {}))
         self._saved = state["epoch"], engine.state.max_epochs
         _log.info("resumed after epoch %d of %d from %s", state["epoch"], engine.state.max_epochs, self.path)
 

@@ -9,6 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from fewlabel.networks import Averaged
+
 Batch = Mapping[str, Mapping[str, Any] | None]
 
 
@@ -28,6 +30,23 @@ class Method(nn.Module, ABC):
                 (U, C, *spatial)} or None}``.
             progress: share of the training run that is done, in [0, 1].
         """
+
+    def networks(self) -> dict[str, nn.Module]:
+        """Return the networks that can segment, by name: the one used for inference first, then those to compare.
+
+        Here ``network`` and the averaged teachers of the method; a method of two students names these.
+
+        Raises:
+            ValueError: the method has no ``network``, and does not say which of its networks segment.
+
+        >>> from fewlabel.methods import BidirectionalCopyPaste
+        >>> list(BidirectionalCopyPaste(nn.Conv2d(1, 2, 1)).networks())
+        ['network', 'teacher']
+        """
+        teachers = {name: child.network for name, child in self.named_children() if isinstance(child, Averaged)}
+        if "network" not in self._modules:
+            raise ValueError(f"{type(self).__name__} has no network: name those that segment in networks()")
+        return {"network": self.get_submodule("network"), **teachers}
 
     def parameter_groups(self, **learning_rates: float) -> list[dict[str, Any]]:
         """Return an optimizer's parameter groups, one per submodule with a learning rate of its own.
