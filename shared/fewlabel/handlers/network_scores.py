@@ -65,16 +65,12 @@ class NetworkScores:
             dice.reset()
 
     def _score(self, engine: Any) -> None:
-        inputs = engine.prepare_batch(engine.state.batch, engine.state.device, engine.non_blocking, **engine.to_kwargs)[
-            0
-        ]
-        references = [case["label"] for case in engine.state.output]
-        for name, network in self.others.items():
-            with engine.mode(network), torch.autocast("cuda", enabled=engine.amp, **engine.amp_kwargs):
-                logits = engine.inferer(inputs, network)
-            predictions = [_one_hot(one) for one in logits.as_subclass(torch.Tensor)]
-            counted = [p * counted_voxels(r) for p, r in zip(predictions, references, strict=True)]
-            self._dice[name](counted, references)
+        for case in engine.state.output:
+            image, reference = case["image"][None], case["label"]
+            for name, network in self.others.items():
+                with engine.mode(network), torch.autocast("cuda", enabled=engine.amp, **engine.amp_kwargs):
+                    [logits] = engine.inferer(image, network).as_subclass(torch.Tensor)
+                self._dice[name]([_one_hot(logits) * counted_voxels(reference)], [reference])
 
     def __call__(self, engine: Any) -> None:
         """Note the scores of the round that was completed."""
