@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from fewlabel.losses import supervised_loss
-from fewlabel.methods import MCSC, BidirectionalCopyPaste, CrossTeaching, MCSCv2, Supervised
+from fewlabel.methods import MCSC, BidirectionalCopyPaste, CrossPseudoSupervision, CrossTeaching, MCSCv2, Supervised
 from fewlabel.methods.base import Method, labeled_part, unlabeled_images
 from fewlabel.networks import Averaged
 from helpers.pixel_networks import PixelNetwork, make_batch
@@ -32,6 +32,7 @@ def test_parameter_groups_reject_rates_that_do_not_name_each_network_once(rates:
     [
         (Supervised(nn.Conv2d(1, 2, 1)), ["network"]),
         (BidirectionalCopyPaste(nn.Conv2d(1, 2, 1)), ["network", "teacher.network"]),
+        (CrossPseudoSupervision(nn.Conv2d(1, 2, 1), nn.Conv2d(1, 2, 1)), ["network", "second_network"]),
         (CrossTeaching(PixelNetwork(3), PixelNetwork(4)), ["cnn", "transformer"]),
         (MCSC(PixelNetwork(3), PixelNetwork(4), {1: 2}), ["cnn", "transformer"]),
         (MCSCv2(PixelNetwork(3), PixelNetwork(4), strides=(1,)), ["cnn", "transformer"]),

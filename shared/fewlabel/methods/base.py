@@ -34,7 +34,8 @@ class Method(nn.Module, ABC):
     def networks(self) -> dict[str, nn.Module]:
         """Return the networks that can segment, by name: the one used for inference first, then those to compare.
 
-        Here ``network`` and the averaged teachers of the method; a method of two students names these.
+        Here ``network``, ``second_network`` and averaged teachers, as far as the method has them; a method that calls
+        its networks otherwise names them.
 
         Raises:
             ValueError: the method has no ``network``, and does not say which of its networks segment.
@@ -43,10 +44,11 @@ class Method(nn.Module, ABC):
         >>> list(BidirectionalCopyPaste(nn.Conv2d(1, 2, 1)).networks())
         ['network', 'teacher']
         """
-        teachers = {name: child.network for name, child in self.named_children() if isinstance(child, Averaged)}
-        if "network" not in self._modules:
+        children = dict(self.named_children())
+        if "network" not in children:
             raise ValueError(f"{type(self).__name__} has no network: name those that segment in networks()")
-        return {"network": self.get_submodule("network"), **teachers}
+        students = {name: children[name] for name in ("network", "second_network") if name in children}
+        return students | {name: child.network for name, child in children.items() if isinstance(child, Averaged)}
 
     def parameter_groups(self, **learning_rates: float) -> list[dict[str, Any]]:
         """Return an optimizer's parameter groups, one per submodule with a learning rate of its own.
