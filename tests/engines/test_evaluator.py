@@ -151,6 +151,67 @@ def test_where_no_reference_holds_a_class_the_report_says_that_there_is_nothing_
     assert all(math.isnan(row["dice"]) for row in strict)
 
 
+def with_teacher(folder: Path, items: list[dict[str, str]], files: dict[str, Thresholds]) -> CheckpointEvaluator:
+    """An evaluation as of a bundle, with these files of weights, which may score a teacher too."""
+    network = Thresholds()
+    for name, checkpoint in files.items():
+        torch.save(checkpoint.state_dict(), folder / name)
+    return CheckpointEvaluator(
+        case_evaluator(items, network),
+        network,
+        {"best": folder / "model.pt", "last": folder / "model_last.pt"},
+        LABELS,
+        folder / "results",
+        "Tiny",
+        both_networks=True,
+        others={"teacher": network},
+    )
+
+
+BOTH = {
+    "model.pt": Thresholds(0.45, 0.65), "model_last.pt": Thresholds(0.3, 0.9),
+    "model_teacher_best.pt": Thresholds(0.4, 0.7), "model_teacher_last.pt": Thresholds(0.5, 0.6),
+}  # fmt: skip
+SECOND = {"model_second.pt": Thresholds(0.2, 0.8), "model_second_last.pt": Thresholds(0.35, 0.75)}
+
+
+@pytest.mark.parametrize(
+    ("files", "shown"),
+    [
+        (BOTH, {"teacher best": BOTH["model_teacher_best.pt"], "teacher last": BOTH["model_teacher_last.pt"]}),
+        ({**BOTH, **SECOND}, {"teacher best": BOTH["model_teacher_best.pt"]}),
+        (
+            {**dict(list(BOTH.items())[:2]), **SECOND},
+            {"teacher at best": SECOND["model_second.pt"], "teacher last": SECOND["model_second_last.pt"]},
+        ),
+    ],
+)
+def test_both_networks_are_scored_on_request_each_with_its_own_weights(
+    tmp_path: Path, files: dict[str, Thresholds], shown: dict[str, Thresholds]
+) -> None:
+    items = write_cases(tmp_path)
+    table = with_teacher(tmp_path, items, files).run()
+    rows = read_scores_csv(tmp_path / "results" / "scores.csv")
+    assert list(dict.fromkeys(row["checkpoint"] for row in rows))[:2] == ["best", "last"]
+    assert len({row["checkpoint"] for row in rows}) == 4
+    means = {line["checkpoint"]: line["dice_mean"] for line in summarize(rows) if line["protocol"] == "strict"}
+    for name, network in {"best": BOTH["model.pt"], "last": BOTH["model_last.pt"], **shown}.items():
+        validator = case_evaluator(items, network)
+        validator.run()
+        assert means[name] == pytest.approx(validator.state.metrics["val_mean_dice"], rel=1e-12)
+        assert f"{name} checkpoint, strict protocol" in table
+        assert (tmp_path / "results" / "predictions" / name.replace(" ", "_") / "scan.0.nii.gz").is_file()
+    report = (tmp_path / "results" / "report.html").read_text(encoding="utf-8")
+    assert all(name in report.lower() for name in shown)
+
+
+def test_weights_of_the_other_network_that_are_not_there_are_named_before_anything_is_scored(tmp_path: Path) -> None:
+    run = with_teacher(tmp_path, write_cases(tmp_path), dict(list(BOTH.items())[:2]))
+    with pytest.raises(FileNotFoundError, match=r"model_teacher_best\.pt: no weights of the teacher.*--both_networks"):
+        run.run()
+    assert not (tmp_path / "results").exists()
+
+
 def test_no_case_is_no_table(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.WARNING):
         assert evaluation(tmp_path, []).run() == ""

@@ -21,7 +21,7 @@ from torch import Tensor, nn
 
 from fewlabel.data import TwoStreamLoader
 from fewlabel.engines import GaussianRamp, PolynomialWarmup, SemiSupervisedTrainer
-from fewlabel.handlers import JsonlLogger, ModelSaver, StrictMeanDice, TrainingState, is_better
+from fewlabel.handlers import JsonlLogger, ModelSaver, NetworkScores, StrictMeanDice, TrainingState, is_better
 from fewlabel.methods.base import Batch, Method, labeled_part, unlabeled_images
 
 
@@ -99,6 +99,7 @@ def training(
     rate: float = 0.05,
     peak: float = 0.5,
     settings: Mapping[str, Any] | None = None,
+    both_networks: bool = False,
 ) -> SemiSupervisedTrainer:
     """Return the training, as a bundle would put it together; its files go to ``folder``."""
     set_determinism(seed)
@@ -116,6 +117,7 @@ def training(
         num_workers,
     )
     validator = evaluator(method.network)
+    others = [NetworkScores(validator, method.networks())] if both_networks else []
     return SemiSupervisedTrainer(
         device="cpu",
         max_epochs=epochs,
@@ -126,8 +128,9 @@ def training(
         lr_scheduler=schedule,
         train_handlers=[
             ValidationHandler(interval=1, validator=validator),
+            *others,
             JsonlLogger(folder / "history.jsonl", validator),
-            ModelSaver(method.network, folder, validator, settings={"size": 5}),
+            ModelSaver(method.network, folder, validator, settings={"size": 5}, networks=method.networks()),
             *more_handlers,
             TrainingState(folder / "training_state.pt", validator, resume, interval, resume_changed, settings),
         ],

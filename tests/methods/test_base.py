@@ -5,8 +5,8 @@ import torch
 from torch import nn
 
 from fewlabel.losses import supervised_loss
-from fewlabel.methods import MCSC, CrossTeaching, Supervised
-from fewlabel.methods.base import labeled_part, unlabeled_images
+from fewlabel.methods import MCSC, BidirectionalCopyPaste, CrossPseudoSupervision, CrossTeaching, MCSCv2, Supervised
+from fewlabel.methods.base import Method, labeled_part, unlabeled_images
 from fewlabel.networks import Averaged
 from helpers.pixel_networks import PixelNetwork, make_batch
 
@@ -25,6 +25,30 @@ def test_parameter_groups_hold_every_parameter_once_under_its_rate() -> None:
 def test_parameter_groups_reject_rates_that_do_not_name_each_network_once(rates: dict[str, float]) -> None:
     with pytest.raises(ValueError, match=r"CrossTeaching trains parameters in \['cnn', 'transformer'\].*each once"):
         CrossTeaching(PixelNetwork(3), PixelNetwork(4)).parameter_groups(**rates)
+
+
+@pytest.mark.parametrize(
+    ("method", "names"),
+    [
+        (Supervised(nn.Conv2d(1, 2, 1)), ["network"]),
+        (BidirectionalCopyPaste(nn.Conv2d(1, 2, 1)), ["network", "teacher.network"]),
+        (CrossPseudoSupervision(nn.Conv2d(1, 2, 1), nn.Conv2d(1, 2, 1)), ["network", "second_network"]),
+        (CrossTeaching(PixelNetwork(3), PixelNetwork(4)), ["cnn", "transformer"]),
+        (MCSC(PixelNetwork(3), PixelNetwork(4), {1: 2}), ["cnn", "transformer"]),
+        (MCSCv2(PixelNetwork(3), PixelNetwork(4), strides=(1,)), ["cnn", "transformer"]),
+    ],
+)
+def test_a_method_offers_its_networks_for_scoring_the_one_for_inference_first(method: Method, names: list[str]) -> None:
+    offered = method.networks()
+    assert list(offered) == [name.removesuffix(".network") for name in names]
+    assert list(offered.values()) == [method.get_submodule(name) for name in names]
+
+
+def test_a_method_that_does_not_say_which_of_its_networks_segment_is_told_to() -> None:
+    method = Supervised(nn.Conv2d(1, 2, 1))
+    del method.network
+    with pytest.raises(ValueError, match=r"Supervised has no network: name those that segment in networks\(\)"):
+        method.networks()
 
 
 @pytest.mark.parametrize("batch", [{"labeled": None}, {"unlabeled": None}])

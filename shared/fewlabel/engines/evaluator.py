@@ -22,6 +22,7 @@ from fewlabel.atomic import atomic_write
 from fewlabel.conventions.orientation import find_reorientation
 from fewlabel.data import read_volume
 from fewlabel.data.files.volumes import read_channels, read_header
+from fewlabel.engines.other_checkpoints import other_checkpoints
 from fewlabel.folder_lock import folders_held
 from fewlabel.handlers.case_scores import CaseScores
 from fewlabel.handlers.history import read_history
@@ -56,6 +57,11 @@ class CheckpointEvaluator:
         history: the training's ``history.jsonl``; curves are drawn from it if it is there.
         settings: what else a reader should know of the run, by name.
         split: what the cases are, "test" or "validation", which table and report then say.
+        both_networks: score ``others`` too, with the last weights and those of their own best epoch, which a training
+            run keeps that scored them (:class:`fewlabel.handlers.NetworkScores`). A second student's weights are always
+            kept of the first one's best epoch; without those of its own, these are scored, and named so.
+        others: networks by the name that the method gives them. A teacher has the architecture of ``network``, and may
+            be the same module.
 
     Raises:
         FileNotFoundError: a checkpoint is missing.
@@ -73,6 +79,8 @@ class CheckpointEvaluator:
         history: str | os.PathLike[str] | None = None,
         settings: Mapping[str, Any] | None = None,
         split: str = "",
+        both_networks: bool = False,
+        others: Mapping[str, nn.Module] | None = None,
     ) -> None:
         self.evaluator = evaluator
         self.network = network
@@ -83,6 +91,7 @@ class CheckpointEvaluator:
         self.history = history
         self.settings = dict(settings or {})
         self.split = split
+        self.others = dict(others or {}) if both_networks else {}
 
     def run(self) -> str:
         """Do it, print the summary table and return it.
@@ -98,7 +107,9 @@ class CheckpointEvaluator:
         if not self.evaluator.state.epoch_length:
             _log.warning("there are no cases to score: no table and no report")
             return ""
-        scored = {name: self._score(name, path) for name, path in self.checkpoints.items()}
+        to_score = {name: (path, self.network) for name, path in self.checkpoints.items()}
+        to_score |= other_checkpoints(self.checkpoints, self.others)
+        scored = {name: self._score(name, path, network) for name, (path, network) in to_score.items()}
         if not is_main_process():
             return ""
         rows = [row for scores in scored.values() for row in scores.rows]
@@ -118,17 +129,17 @@ class CheckpointEvaluator:
             cases=views,
             split=self.split,
             settings={"fewlabel": __version__, "date": date.today().isoformat(), **_readable(self.settings)},
-            sources={name: str(path) for name, path in self.checkpoints.items()},
+            sources={name: str(path) for name, (path, _) in to_score.items()},
             notes=notes,
         )
         case_picture(views, self.output_dir / "cases.png")
         print(f"\n{table}\n\nreport:  {self.output_dir / 'report.html'}\npicture: {self.output_dir / 'cases.png'}")
         return table
 
-    def _score(self, name: str, path: Path) -> CaseScores:
+    def _score(self, name: str, path: Path, network: nn.Module) -> CaseScores:
         self._check_note(path)
-        load_network(self.network, path)
-        scores = CaseScores(name, self.labels, self.output_dir / "predictions" / name)
+        self.evaluator.network = load_network(network, path)
+        scores = CaseScores(name, self.labels, self.output_dir / "predictions" / name.replace(" ", "_"))
         if not is_main_process():
             self.evaluator.run()
             return scores

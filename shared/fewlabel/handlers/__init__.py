@@ -4,6 +4,7 @@ from fewlabel.handlers.collapse import CollapseAlarm
 from fewlabel.handlers.counted import counted_pairs
 from fewlabel.handlers.history import JsonlLogger, read_history
 from fewlabel.handlers.model_saver import ModelSaver, is_better, load_network
+from fewlabel.handlers.network_scores import NetworkScores
 from fewlabel.handlers.processes import is_main_process
 from fewlabel.handlers.progress import Progress
 from fewlabel.handlers.start_weights import StartWeights
@@ -15,6 +16,7 @@ __all__ = [
     "CollapseAlarm",
     "JsonlLogger",
     "ModelSaver",
+    "NetworkScores",
     "Progress",
     "StartWeights",
     "StrictMeanDice",

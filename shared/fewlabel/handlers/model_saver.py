@@ -46,12 +46,17 @@ class ModelSaver:
     A second student goes into ``model_second.pt`` and ``model_second_last.pt``, always of the same epoch: where the two
     disagree is where the segmentation is to be doubted, see :func:`fewlabel.metrics.disagreement`.
 
+    A network that :class:`fewlabel.handlers.NetworkScores` scores beside the first one goes into
+    ``model_<name>_best.pt``, of its own best epoch, and ``model_<name>_last.pt``. Where a run does not score it, such
+    files of an earlier run are set aside as ``*.previous``.
+
     Args:
         network: the network that is used for inference.
         ckpt_dir: folder of the files.
         evaluator: the evaluator that validates; it knows which epoch was the best.
         settings: what inference must know of the training, see :func:`fewlabel.bundle.training_settings`.
         second_network: the second student, of methods that train two.
+        networks: of the method by name, that for inference first; those that are scored are kept at their own best.
 
     Raises:
         PermissionError: the folder can't be written to.
@@ -65,12 +70,14 @@ class ModelSaver:
         evaluator: Engine,
         settings: Mapping[str, Any] | None = None,
         second_network: nn.Module | None = None,
+        networks: Mapping[str, nn.Module] | None = None,
     ) -> None:
         self.network = network
         self.ckpt_dir = Path(ckpt_dir)
         self.evaluator = evaluator
         self.settings = settings
         self.second_network = second_network
+        self.others = dict(list((networks or {}).items())[1:])
 
     @property
     def folder(self) -> Path:
@@ -88,6 +95,12 @@ class ModelSaver:
         state = self.evaluator.state
         if state.best_metric_epoch == engine.state.epoch and not math.isnan(state.best_metric):
             self._save(BEST, engine.state.epoch)
+        best_of = getattr(state, "best_of", None)
+        for name, network in self.others.items():
+            if best_of is None:
+                self._set_aside(name)
+            elif best_of.get(name, (0.0, -1))[1] == engine.state.epoch:
+                self._write({other_file(name, BEST): network}, engine.state.epoch)
 
     def _last(self, engine: Engine) -> None:
         self._save(LAST, engine.state.epoch)
@@ -98,24 +111,47 @@ class ModelSaver:
             _log.warning("%s: %s holds the last weights", reason, self.ckpt_dir / BEST)
             self._save(BEST, engine.state.epoch)
 
+        if hasattr(state, "best_of"):
+            for name, network in self.others.items():
+                which = (LAST,) if name in state.best_of else (LAST, BEST)
+                for each in which:
+                    self._write({other_file(name, each): network}, engine.state.epoch)
+
     def _save(self, name: str, epoch: int) -> None:
+        networks = {} if self.second_network is None else {SECOND_FILES[name]: self.second_network}
+        self._write({**networks, name: self.network}, epoch)
+
+    def _write(self, networks: dict[str, nn.Module], epoch: int) -> None:
+        """Write networks into the files of these names, the last one with the note that inference reads."""
         if not is_main_process():
             return
         # before any file is touched, so that both students and the note stay of one epoch
-        networks = {self.ckpt_dir / name: self.network}
-        if self.second_network is not None:
-            networks[self.ckpt_dir / SECOND_FILES[name]] = self.second_network
-        for path, network in networks.items():
+        for name, network in reversed(networks.items()):
             if broken := not_finite(network.state_dict()):
                 raise ValueError(
-                    f"{path}: not written, because {first_few(broken)} of the network is not finite after epoch "
-                    f"{epoch}; what was saved before is kept. Lower the learning rate, or clip gradients with "
-                    "--train#trainer#clip_norm 1, and go on with --resume true --resume_changed true"
+                    f"{self.ckpt_dir / name}: not written, because {first_few(broken)} of the network is not finite "
+                    f"after epoch {epoch}; what was saved before is kept. Lower the learning rate, or clip gradients "
+                    "with --train#trainer#clip_norm 1, and go on with --resume true --resume_changed true"
                 )
+        noted = (self.ckpt_dir / list(networks)[-1]).with_suffix(".json")
         if self.settings is not None:
-            atomic_write((self.ckpt_dir / name).with_suffix(".json"), json.dumps(dict(self.settings)).encode())
-        for path, network in reversed(networks.items()):
-            _write(network, path)
+            atomic_write(noted, json.dumps(dict(self.settings)).encode())
+        for name, network in networks.items():
+            _write(network, self.ckpt_dir / name)
+
+    def _set_aside(self, name: str) -> None:
+        for path in (self.ckpt_dir / other_file(name, which) for which in (BEST, LAST)):
+            if is_main_process() and path.exists():
+                os.replace(path, path.with_name(f"{path.name}.previous"))
+
+
+def other_file(name: str, which: str) -> str:
+    """Return the file of another network's weights, of its own best epoch (``BEST``) or the last one (``LAST``).
+
+    >>> other_file("teacher", BEST)
+    'model_teacher_best.pt'
+    """
+    return f"model_{name}_{'best' if which == BEST else 'last'}.pt"
 
 
 def _write(network: nn.Module, path: Path) -> None:

@@ -87,8 +87,8 @@ class Progress:
 
 
 def _validation(evaluator: Engine) -> list[str]:
-    key = evaluator.state.key_metric_name
-    if key not in evaluator.state.metrics:
-        return []
-    value = float(evaluator.state.metrics[key])
-    return [f"{key}: {UNMEASURED}" if math.isnan(value) else f"{key} {value:.3f}"]
+    """Return the key metric, and the same of networks that are scored beside the first one."""
+    state = evaluator.state
+    names = [state.key_metric_name, *(f"val_{name}_mean_dice" for name in getattr(state, "best_of", {}))]
+    values = {name: float(state.metrics[name]) for name in names if name in state.metrics}
+    return [f"{name}: {UNMEASURED}" if math.isnan(x) else f"{name} {x:.3f}" for name, x in values.items()]

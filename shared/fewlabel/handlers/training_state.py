@@ -25,7 +25,7 @@ from fewlabel.sampling import find_banks
 
 _log = logging.getLogger(__name__)
 _COUNTERS = {"epoch", "iteration", "epoch_length", "max_epochs", "best_metric", "best_metric_epoch", "random"}
-_OPTIONAL = {"banks", "made_with"}
+_OPTIONAL = {"banks", "best_of", "made_with"}
 _FIX = "resume with the settings that the training was started with, or start afresh without --resume true"
 
 
@@ -121,6 +121,7 @@ class TrainingState:
             "best_metric": float(self.evaluator.state.best_metric) if self.evaluator else None,
             "best_metric_epoch": self.evaluator.state.best_metric_epoch if self.evaluator else None,
             "random": gather(random_states()),
+            **self._best_of_others(),
             **({} if self._made_with is None else {"made_with": self._made_with}),
             **parts,
         }
@@ -153,8 +154,16 @@ class TrainingState:
         if self.evaluator is not None:
             self.evaluator.state.best_metric = state["best_metric"]
             self.evaluator.state.best_metric_epoch = state["best_metric_epoch"]
+            if hasattr(self.evaluator.state, "best_of"):
+                self.evaluator.state.best_of = dict(state.get("best_of", {}))
         self._saved = state["epoch"], engine.state.max_epochs
         _log.info("resumed after epoch %d of %d from %s", state["epoch"], engine.state.max_epochs, self.path)
+
+    def _best_of_others(self) -> dict[str, Any]:
+        """The best metric and epoch of networks that are scored beside the first one."""
+        if self.evaluator is None or not hasattr(self.evaluator.state, "best_of"):
+            return {}
+        return {"best_of": dict(self.evaluator.state.best_of)}
 
     def _compare(self, state: dict[str, Any]) -> list[str]:
         """Refuse other settings and data than the state was made with, or return what differs where that is wanted."""

@@ -9,6 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from fewlabel.networks import Averaged
+
 Batch = Mapping[str, Mapping[str, Any] | None]
 
 
@@ -28,6 +30,25 @@ class Method(nn.Module, ABC):
                 (U, C, *spatial)} or None}``.
             progress: share of the training run that is done, in [0, 1].
         """
+
+    def networks(self) -> dict[str, nn.Module]:
+        """Return the networks that can segment, by name: the one used for inference first, then those to compare.
+
+        Here ``network``, ``second_network`` and averaged teachers, as far as the method has them; a method that calls
+        its networks otherwise names them.
+
+        Raises:
+            ValueError: the method has no ``network``, and does not say which of its networks segment.
+
+        >>> from fewlabel.methods import BidirectionalCopyPaste
+        >>> list(BidirectionalCopyPaste(nn.Conv2d(1, 2, 1)).networks())
+        ['network', 'teacher']
+        """
+        children = dict(self.named_children())
+        if "network" not in children:
+            raise ValueError(f"{type(self).__name__} has no network: name those that segment in networks()")
+        students = {name: children[name] for name in ("network", "second_network") if name in children}
+        return students | {name: child.network for name, child in children.items() if isinstance(child, Averaged)}
 
     def parameter_groups(self, **learning_rates: float) -> list[dict[str, Any]]:
         """Return an optimizer's parameter groups, one per submodule with a learning rate of its own.

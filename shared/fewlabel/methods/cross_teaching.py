@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from fewlabel.losses import CrossTeachingLoss
 from fewlabel.methods.base import Batch, Method, labeled_part, unlabeled_images
@@ -50,6 +50,10 @@ class CrossTeaching(Method):
         self.mixing = check_mixing(mixing, passes)
         self.largest_component = largest_component
         self._cross_teaching = CrossTeachingLoss()
+
+    def networks(self) -> dict[str, nn.Module]:
+        """Return both students, see :meth:`Method.networks`."""
+        return {name: self.get_submodule(name) for name in ("cnn", "transformer")}
 
     def forward(self, batch: Batch, progress: float = 0.0) -> dict[str, Tensor]:
         """Return the loss terms, see :meth:`Method.forward`."""

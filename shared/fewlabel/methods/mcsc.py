@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from fewlabel.conventions.labels import IGNORED
 from fewlabel.losses import CrossTeachingLoss, balanced_contrastive, hard_labels
@@ -113,6 +113,10 @@ class MCSC(Method):
         self.mixing = check_mixing(mixing, passes)
         self.largest_component = largest_component
         self._cross_teaching = CrossTeachingLoss()
+
+    def networks(self) -> dict[str, nn.Module]:
+        """Return both students, see :meth:`Method.networks`."""
+        return {name: self.get_submodule(name) for name in ("cnn", "transformer")}
 
     def forward(self, batch: Batch, progress: float = 0.0) -> dict[str, Tensor]:
         """Return the loss terms, see :meth:`Method.forward`."""

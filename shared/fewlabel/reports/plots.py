@@ -24,7 +24,8 @@ def training_curves(history: Sequence[Mapping[str, Any]]) -> Figure | None:
 
     Args:
         history: one dict per epoch with ``"epoch"`` and any of ``"terms"``, ``"weights"`` (name to number) and
-            ``"validation"`` (``"mean_dice"`` and ``"dice_<class>"``). Epochs without validation leave it out.
+            ``"validation"`` (``"mean_dice"``, ``"dice_<class>"``, and ``"<network>_mean_dice"`` of networks that are
+            scored beside the first one). Epochs without validation leave it out.
 
     Returns:
         The figure, or ``None`` if nothing was recorded.
@@ -107,8 +108,10 @@ def _curves(history: Sequence[Mapping[str, Any]], key: str) -> Curves:
 def _validation_curves(history: Sequence[Mapping[str, Any]]) -> Curves:
     curves = _curves(history, "validation")
     mean = {MEAN: curves["mean_dice"]} if "mean_dice" in curves else {}
+    ending = "_mean_dice"
+    of_others = {f"{MEAN}, {name.removesuffix(ending)}": curves[name] for name in curves if name.endswith(ending)}
     of_classes = {name.removeprefix("dice_"): points for name, points in curves.items() if name.startswith("dice_")}
-    return of_classes | mean
+    return of_classes | of_others | mean
 
 
 def _draw_curves(axes: Axes, curves: Curves, names: Sequence[str]) -> None:

@@ -100,6 +100,8 @@ def _train(shared: dict[str, Any], recipe: Recipe) -> dict[str, Any]:
         saver = _saver(train, recipe.where("train"))
         handlers = train["train"]["handlers"]
         handlers[handlers.index(saver)] = _after(saver, "ckpt_dir", "second_network", f"@{second}")
+        # by the name that the method has for it, see Method.networks
+        train["evaluation"]["others"] = {second.removesuffix("_def"): f"$@{second}.to(@device)"}
     return train
 
 

@@ -91,6 +91,10 @@ class MCSCv2(Method):
         self._cross_teaching = CrossTeachingLoss()
         self.register_load_state_dict_pre_hook(_rename_former)  # type: ignore[no-untyped-call]
 
+    def networks(self) -> dict[str, nn.Module]:
+        """Return both students, see :meth:`Method.networks`."""
+        return {name: self.get_submodule(name) for name in ("cnn", "transformer")}
+
     def forward(self, batch: Batch, progress: float = 0.0) -> dict[str, Tensor]:
         """Return the loss terms, see :meth:`Method.forward`."""
         labeled = labeled_part(batch)
