@@ -1,4 +1,4 @@
-"""Bundles of each form and network in both apps, on left atria: a viewer trains one, and gets what `monai.bundle` gives."""
+"""Bundles of each form and network in both apps, on left atria: trained, they segment as `monai.bundle` does."""
 
 from __future__ import annotations
 
