@@ -8,7 +8,7 @@ import pytest
 
 from fewlabel.data.phantoms.cohort import write_phantom
 from helpers.bundle_runs import Trained, places, run, tiny, tree, undisturbed, working_in
-from helpers.bundles import OFTEN_RUN, phantom_of
+from helpers.bundles import FORMS, phantom_of
 
 
 @pytest.fixture(autouse=True)
@@ -54,7 +54,7 @@ def train_once(phantoms: Callable[[str], Path], tmp_path_factory: pytest.TempPat
     return train
 
 
-@pytest.fixture(params=OFTEN_RUN)
+@pytest.fixture(params=FORMS)
 def trained(request: pytest.FixtureRequest, train_once: Callable[[str], Trained]) -> Trained:
-    """A bundle after a short training: one of each form, in `make test-slow` every bundle."""
+    """A bundle after a short training: one of each form."""
     return train_once(request.param)

@@ -68,6 +68,12 @@ def has_second_weights(bundle: str | Path) -> bool:
     return has_second_network(bundle) and read_json(config(bundle, "inference"))["second_checkpoint"] != "@checkpoint"
 
 
+def network_of(bundle: str | Path) -> str:
+    """The class of the network with which a bundle segments."""
+    target: str = read_json(config(bundle, "inference"))["network_def"]["_target_"]
+    return target
+
+
 def is_baseline(bundle: str | Path) -> bool:
     return read_json(config(bundle, "train"))["method_def"]["_target_"] == "fewlabel.methods.Supervised"
 
@@ -83,10 +89,19 @@ KINDS = {
 # what all bundles of a kind share is tested with the shortest of its baselines
 BASELINES = {kind: shortest([bundle for bundle in bundles if is_baseline(bundle)]) for kind, bundles in KINDS.items()}
 ONE_OF_EACH_KIND = pytest.mark.parametrize("bundle", BASELINES.values())
-# what also depends on whether there is a second network: the shortest bundle of each form, the others in make test-slow
+# what also depends on whether there is a second network is tested with the shortest bundle of each form
 _FORMS = {(kind_of(bundle), has_second_network(bundle)) for bundle in BUNDLES}
-OFTEN = {
+FORMS = sorted(
     shortest([bundle for bundle in BUNDLES if (kind_of(bundle), has_second_network(bundle)) == form]) for form in _FORMS
-}
-OFTEN_RUN = [pytest.param(bundle, marks=[] if bundle in OFTEN else pytest.mark.slow) for bundle in BUNDLES]
+)
+# and what depends on the architecture with the shortest bundle of each; that of a rare one in make test-slow
+_NETWORKS = {network_of(bundle) for bundle in BUNDLES}
+NETWORKS = sorted(shortest([bundle for bundle in BUNDLES if network_of(bundle) == network]) for network in _NETWORKS)
+ONE_OF_EACH_FORM = pytest.mark.parametrize("bundle", FORMS)
+ONE_OF_EACH_NETWORK = pytest.mark.parametrize("bundle", NETWORKS)
+ONE_OF_EACH_NETWORK_TRAINED = pytest.mark.parametrize(
+    "trained",
+    [pytest.param(bundle, marks=[] if bundle in FORMS else pytest.mark.slow) for bundle in NETWORKS],
+    indirect=True,
+)
 EACH = pytest.mark.parametrize("bundle", BUNDLES)

@@ -76,6 +76,17 @@ def test_the_wheel_has_configs_docs_and_license_of_every_bundle_and_nothing_else
     assert len(found) > 5 * len(BUNDLES)
 
 
+def test_the_wheel_has_every_file_of_the_package(site: Path) -> None:
+    package = ROOT / "shared" / "fewlabel"
+    wanted = {
+        path.relative_to(package).as_posix()
+        for path in package.rglob("*")
+        if path.is_file() and "__pycache__" not in path.parts
+    }
+    assert {"py.typed", "comparison/tables/published.json", "data/public/splits/acdc.json"} <= wanted
+    assert {name for name in wanted if not (site / "fewlabel" / name).is_file()} == set()
+
+
 def test_an_installed_bundle_leaves_its_results_in_the_working_directory_and_finds_them_there(
     site: Path, worked: Path
 ) -> None:

@@ -15,18 +15,19 @@ from fewlabel.data.phantoms.cohort import write_phantom
 from fewlabel.planning import make_plan, plan_training, read_template
 from fewlabel.planning.measuring import OutOfMemoryError
 from helpers.bundle_runs import undisturbed
-from helpers.bundles import EACH, config, kind_of, phantom_of
+from helpers.bundles import BUNDLES, config, kind_of, phantom_of
 
 
-@EACH
-def test_every_key_of_a_plan_is_known_to_the_bundle(bundle, abdomen, cost, tmp_path):
+def test_every_key_of_a_plan_is_known_to_the_bundle(subtests, abdomen, cost, tmp_path):
     sided = abdomen(intensities=((-1000.0, -900.0, 800.0, 1500.0),))
-    plan = make_plan(sided, read_template(bundle), 10, lambda _: cost())
     file = tmp_path / "plan.json"
-    file.write_text(json.dumps(plan.overlay))
-    require_known_keys([str(config(bundle, "train")), str(file)], {})
-    assert read_template(bundle).kind == kind_of(bundle)
-    assert plan.overlay["paper#steps"] % plan.overlay["paper#steps_per_epoch"] == 0
+    for bundle in BUNDLES:
+        with subtests.test(bundle=bundle):
+            plan = make_plan(sided, read_template(bundle), 10, lambda _: cost())
+            file.write_text(json.dumps(plan.overlay))
+            require_known_keys([str(config(bundle, "train")), str(file)], {})
+            assert read_template(bundle).kind == kind_of(bundle)
+            assert plan.overlay["paper#steps"] % plan.overlay["paper#steps_per_epoch"] == 0
 
 
 def test_the_same_costs_give_the_same_plan(abdomen, cost):

@@ -159,6 +159,16 @@ def test_weights_of_another_method_need_that_method(tmp_path: Path) -> None:
         require_known_keys([train], {"weights": {"supervised": 1}})
 
 
+def test_a_component_in_the_method_may_bring_terms_and_networks_and_a_number_may_not(tmp_path: Path) -> None:
+    method = {"_target_": "fewlabel.methods.MeanTeacher", "contrast": None, "decay": 0.99}
+    configs = {"method_def": method, "weights": {"supervised": 1}, "learning_rates": {"network": 0.1}}
+    train = written(tmp_path / "train.json", {**configs, "run": ["$@weights", "$@learning_rates"]})
+    more = {"weights": {"supervised": 1, "contrastive": 0.1}, "learning_rates#contrast": 0.1}
+    require_known_keys([train], {"method_def#contrast": {"_target_": "fewlabel.methods.CertaintyContrast"}, **more})
+    with pytest.raises(ValueError, match=r"^--weights#contrastive is .*; --learning_rates#contrast is no setting"):
+        require_known_keys([train], {"method_def#decay": 0.9, **more})
+
+
 def test_an_overlay_may_bring_a_key_that_it_uses_and_the_command_line_may_set_it(train: str, tmp_path: Path) -> None:
     evaluate = written(tmp_path / "evaluate.json", {"split": "auto", "run": ["$print(@split)"]})
     require_known_keys([train, evaluate], {"split": "test"})

@@ -37,8 +37,8 @@ def test_the_zip_holds_the_bundle_and_the_whole_package_beside_its_configs(bundl
     package = Path(fewlabel.__file__).parent
     sources = {f"tiny/fewlabel/{path.relative_to(package).as_posix()}" for path in package.rglob("*.py")}
     own = {"LICENSE", "configs/inference.json", "configs/metadata.json", "docs/README.md", "models/model.json"}
-    splits = {f"tiny/fewlabel/data/public/splits/{name}.json" for name in ("acdc", "la", "pancreas", "synapse")}
-    data = {"tiny/fewlabel/py.typed", *splits}
+    splits = [f"data/public/splits/{name}.json" for name in ("acdc", "la", "pancreas", "synapse")]
+    data = {f"tiny/fewlabel/{name}" for name in ("py.typed", "comparison/tables/published.json", *splits)}
     assert {*sources, *data, *(f"tiny/{name}" for name in own), "tiny/models/model.pt"} == set(names)
 
 

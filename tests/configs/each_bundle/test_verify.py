@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import pytest
-
 from fewlabel.bundle import pack_bundle
 from fewlabel.bundle.verify import verify_bundle
 from fewlabel.bundle.verify.running import outcomes
-from helpers.bundles import EACH, OFTEN_RUN
+from helpers.bundles import EACH, ONE_OF_EACH_FORM
 from helpers.verification import clean_copy, failed
 
 
@@ -24,8 +22,8 @@ def test_every_bundle_and_its_zip_pass(bundle: str, tmp_path: Path) -> None:
         assert sorted(path.name for path in tmp_path.rglob("*")) == before
 
 
-@pytest.mark.parametrize("bundle", OFTEN_RUN)
-def test_every_bundle_does_what_only_running_it_can_tell(bundle: str, tmp_path: Path) -> None:
+@ONE_OF_EACH_FORM
+def test_a_bundle_of_each_form_does_what_only_running_it_can_tell(bundle: str, tmp_path: Path) -> None:
     root = clean_copy(bundle, tmp_path)
     (tmp_path / "scratch").mkdir()
     found = list(outcomes(root, tmp_path / "scratch"))

@@ -19,9 +19,9 @@ from monai.bundle import ConfigWorkflow
 
 from fewlabel.metrics import agreement
 from helpers.bundle_runs import Trained, run, undisturbed, words, workflow
-from helpers.bundles import BASELINES, BUNDLES, OFTEN, classes_of, config, has_second_network, has_second_weights
+from helpers.bundles import BASELINES, FORMS, classes_of, config, has_second_network, has_second_weights
 
-TWO_FILES = [bundle for bundle in BUNDLES if bundle in OFTEN and has_second_weights(bundle)]
+TWO_FILES = [bundle for bundle in FORMS if has_second_weights(bundle)]
 
 
 def segment(trained: Trained, scans: Path, out: Path, **overrides: Any) -> ConfigWorkflow:

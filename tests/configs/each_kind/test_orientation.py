@@ -1,4 +1,4 @@
-"""However a scan is stored, each bundle finds the same in it, on the scan's own grid."""
+"""However a scan is stored, each network finds the same in it, on the scan's own grid."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ import pytest
 import torch
 
 from helpers.bundle_runs import Trained, example, places, run, tiny, workflow
+from helpers.bundles import BASELINES, ONE_OF_EACH_KIND, ONE_OF_EACH_NETWORK_TRAINED
 
 CODES = ("RAS", "LPS", "PIR", "SAL", "ASR", "ILP")
 
@@ -44,6 +45,7 @@ def untrained(trained: Trained, folder: Path) -> Path:
     return folder / "model.pt"
 
 
+@ONE_OF_EACH_NETWORK_TRAINED
 def test_segmenting_a_reoriented_scan_is_reorienting_its_segmentation(
     trained: Trained, phantom: Path, tmp_path: Path
 ) -> None:
@@ -68,7 +70,7 @@ def test_the_note_beside_the_weights_tells_how_scans_were_read(trained: Trained)
     assert note.get("slice_axis") == (None if volumes else "auto")
 
 
-@pytest.mark.parametrize("bundle", ["supervised", "vnet"])
+@ONE_OF_EACH_KIND
 @pytest.mark.parametrize(
     ("names", "mirror", "mirrored"),
     [
@@ -90,7 +92,7 @@ def test_images_are_mirrored_unless_labels_name_sides_of_the_body(
             bundle, "train", dataset_dir=str(folder), num_classes=4, mirror=mirror, **places(tmp_path), **tiny(bundle)
         )
         augmentation = made.parser.get_parsed_content("train#augmentation")
-    if bundle == "supervised":
+    if bundle == BASELINES["slices"]:
         assert augmentation.flips is mirrored
     else:
         flip = next(step for step in augmentation.transforms if type(step).__name__ == "RandFlipd")

@@ -24,8 +24,8 @@ def require_known_keys(config_files: Sequence[str], overrides: Mapping[str, Any]
     """Refuse keys that change nothing, which `monai.bundle` would add without a word, and whole objects that lack keys.
 
     A key is known if the configs before it have it, if it is an argument of the component that it belongs to (whose
-    constructor refuses what it does not take), or if another value refers to it, as `@key`. Another method may have
-    other weights and learning rates.
+    constructor refuses what it does not take), or if another value refers to it, as `@key`. Another method, or one with
+    another component in it, may have other weights and learning rates.
 
     Args:
         config_files: the config file and the overlays behind it.
@@ -47,7 +47,7 @@ def require_known_keys(config_files: Sequence[str], overrides: Mapping[str, Any]
         lost.update(dict.fromkeys(dropped, file))
     referred = {part for name in referred_keys(parser.get()) for part in prefixes(name)}
     free = _OF_MONAI | _keys_of_tracking(tracking)
-    if any("method_def" in map(ReferenceResolver.normalize_id, layer) for _, layer in [*layers, (None, overrides)]):
+    if any(_changes_terms(key, value) for _, layer in [*layers, (None, overrides)] for key, value in layer.items()):
         free |= _OF_THE_METHOD
 
     def is_free(key: str) -> bool:
@@ -87,6 +87,13 @@ def _lay_over(parser: ConfigParser, layer: Mapping[str, Any]) -> tuple[list[str]
         if key in parser or isinstance(parser.get(above), dict):
             merge_kv(parser, name if key in parser else key, deepcopy(value))
     return [key for key in new if key not in lost], lost
+
+
+def _changes_terms(key: str, value: Any) -> bool:
+    """Whether an entry replaces the method, or a component in it that may bring loss terms and networks of its own."""
+    key = ReferenceResolver.normalize_id(key.removeprefix("+"))
+    is_component = isinstance(value, Mapping) and "_target_" in value
+    return key == "method_def" or (is_component and key.startswith(f"method_def{_SEPARATOR}"))
 
 
 def _trained_settings(parser: Any) -> set[str]:

@@ -1,4 +1,4 @@
-"""Every bundle's network, exported and checked on scans: small and trained on a phantom, at its real size on hearts."""
+"""Each network, exported and checked on scans: small and trained on a phantom, at its real size on hearts."""
 
 from __future__ import annotations
 
@@ -14,11 +14,12 @@ from monai.bundle import ckpt_export, onnx_export
 from fewlabel.bundle import export_bundle
 from fewlabel.bundle.export.formats import FORMATS
 from helpers.bundle_runs import Trained, example, workflow
-from helpers.bundles import EACH, config, kind_of, phantom_of
+from helpers.bundles import ONE_OF_EACH_NETWORK, ONE_OF_EACH_NETWORK_TRAINED, config, kind_of, phantom_of
 from helpers.paths import ROOT
 
 
 @pytest.mark.parametrize("to", FORMATS)
+@ONE_OF_EACH_NETWORK_TRAINED
 def test_a_bundle_is_exported_as_it_segments(to: str, trained: Trained, phantom: Path, tmp_path: Path) -> None:
     scan = phantom / "imagesTs" / f"{phantom_of(trained.bundle)}_005.nii.gz"
     with warnings.catch_warnings():
@@ -36,6 +37,7 @@ def test_a_bundle_is_exported_as_it_segments(to: str, trained: Trained, phantom:
     assert export.differing <= 1e-4 * export.voxels
 
 
+@ONE_OF_EACH_NETWORK_TRAINED
 def test_monais_own_commands_export_a_bundle(trained: Trained, tmp_path: Path) -> None:
     import onnxruntime
 
@@ -60,9 +62,27 @@ def test_monais_own_commands_export_a_bundle(trained: Trained, tmp_path: Path) -
     np.testing.assert_allclose(logits, expected, atol=1e-4)
 
 
+@ONE_OF_EACH_NETWORK_TRAINED
+def test_the_exported_network_computes_the_same(trained: Trained, tmp_path: Path) -> None:
+    ckpt_export(
+        "network_def",
+        filepath=str(tmp_path / "model.ts"),
+        ckpt_file=str(trained.checkpoint),
+        meta_file=str(config(trained.bundle, "metadata")),
+        config_file=str(config(trained.bundle, "inference")),
+        checkpoint=str(trained.checkpoint),
+    )
+    exported = torch.jit.load(tmp_path / "model.ts").eval()
+    network = trained.workflow.parser.get_parsed_content("network")
+    network.load_state_dict(torch.load(trained.checkpoint, weights_only=True))
+    image = example(trained.bundle)
+    with torch.no_grad():
+        torch.testing.assert_close(exported(image), network.eval()(image))
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("to", FORMATS)
-@EACH
+@ONE_OF_EACH_NETWORK
 def test_at_its_real_size_a_bundle_segments_a_real_heart_alike(
     bundle: str, to: str, request: pytest.FixtureRequest, tmp_path: Path
 ) -> None:
