@@ -91,3 +91,11 @@ def test_a_note_that_is_none_is_an_error(tmp_path: Path, text: str, message: str
     method = Taught()
     with pytest.raises(ValueError, match=f"weights.json: {message}"):
         training(tmp_path / "run", method=method, more_handlers=[StartWeights(method.network, file)]).run()
+
+
+def test_an_empty_file_of_weights_is_named_with_the_option_that_named_it(tmp_path: Path) -> None:
+    file = tmp_path / "empty.pt"
+    file.touch()
+    method = Taught()
+    with pytest.raises(ValueError, match=r"empty\.pt: damaged, the file is empty; name a file of weights with --start"):
+        training(tmp_path / "run", method=method, more_handlers=[StartWeights(method.network, file)]).run()

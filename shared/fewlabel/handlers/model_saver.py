@@ -159,15 +159,24 @@ def _write(network: nn.Module, path: Path) -> None:
         torch.save({key: value.detach().cpu() for key, value in network.state_dict().items()}, stream)
 
 
-def load_network(network: nn.Module, path: str | os.PathLike[str]) -> nn.Module:
+def load_network(
+    network: nn.Module,
+    path: str | os.PathLike[str],
+    fix: str = "train first, or name a file of weights with --checkpoint",
+) -> nn.Module:
     """Load weights that :class:`ModelSaver` wrote into a network of the same architecture, and return it.
+
+    Args:
+        network: the network.
+        path: file of weights.
+        fix: what to do when the file can't be read, the end of the message.
 
     Raises:
         FileNotFoundError: no such file.
         ValueError: the file is not a state dict, belongs to another architecture, or holds weights that are not finite;
             nothing is loaded.
     """
-    state = read_tensor_file(path, "train first, or name a file of weights with --checkpoint")
+    state = read_tensor_file(path, fix)
     if not isinstance(state, Mapping) or not all(isinstance(value, torch.Tensor) for value in state.values()):
         raise ValueError(f"{path}: holds {_describe(state)}, not a plain state dict of tensors")
     if state and all(str(key).startswith("module.") for key in state):

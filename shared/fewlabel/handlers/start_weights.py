@@ -14,6 +14,7 @@ from torch import nn
 
 from fewlabel.handlers.model_saver import load_network
 
+_FIX = "name a file of weights with --start, or leave it out"
 _log = logging.getLogger(__name__)
 
 
@@ -41,7 +42,7 @@ class StartWeights:
         self.path = Path(path)
         self.settings = dict(settings or {})
         if not self.path.is_file():
-            raise FileNotFoundError(f"{path}: no such file; name a file of weights with --start, or leave it out")
+            raise FileNotFoundError(f"{path}: no such file; {_FIX}")
 
     def attach(self, engine: Engine) -> None:
         """Attach to a trainer."""
@@ -49,7 +50,7 @@ class StartWeights:
 
     def __call__(self, engine: Engine) -> None:
         """Load the weights."""
-        load_network(self.network, self.path)
+        load_network(self.network, self.path, _FIX)
         _log.info("the training starts with the weights of %s", self.path)
         note = self.path.with_suffix(".json")
         noted = _read(note) if note.is_file() else {}

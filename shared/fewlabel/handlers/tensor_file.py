@@ -23,6 +23,8 @@ def read_tensor_file(path: str | os.PathLike[str], fix: str) -> Any:
     """
     if not Path(path).is_file():
         raise FileNotFoundError(f"{path}: no such file; {fix}")
+    if not Path(path).stat().st_size:
+        raise ValueError(f"{path}: damaged, the file is empty; {fix}")
     try:
         return torch.load(path, map_location="cpu", weights_only=True)
     except PermissionError:
