@@ -10,7 +10,8 @@ import pytest
 from helpers.paths import environment
 
 PROGRAM = """
-import atexit, os, sys, time
+import atexit, os, signal, sys, time
+signal.signal(signal.SIGINT, signal.default_int_handler)  # which the tests' own process may ignore, started with &
 from fewlabel.stopping import stop_at_signals, when_stopped
 stop_at_signals()
 atexit.register(print, "tidied")
@@ -88,9 +89,12 @@ def test_of_several_processes_the_main_one_speaks() -> None:
 
 def test_a_forked_child_ends_as_it_would_without() -> None:
     before = """
+begun, begin = os.pipe()
 if (child := os.fork()) == 0:
+    os.write(begin, b"!")  # Python drops signals that come while it forks
     time.sleep(60)
     os._exit(0)
+os.read(begun, 1)
 os.kill(child, 15)
 print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), file=sys.stderr)
 """

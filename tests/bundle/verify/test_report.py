@@ -217,7 +217,7 @@ def test_weights_of_another_architecture_are_found_by_running(root: Path, tmp_pa
     (tmp_path / "scratch").mkdir()
     faults = {check: fault for check, fault, _ in outcomes(root, tmp_path / "scratch") if fault}
     assert faults.keys() == {"weights in model.pt fit"}
-    assert "size mismatch" in faults["weights in model.pt fit"]
+    assert "instead of" in faults["weights in model.pt fit"]
 
 
 def test_weights_for_other_classes_than_the_metadata_promises_are_found(root: Path) -> None:

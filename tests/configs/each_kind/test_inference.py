@@ -129,5 +129,5 @@ def test_a_broken_scan_makes_the_command_fail_after_the_others_are_done(
     done = subprocess.run([*command, *words(options)], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 1
     assert "Traceback" not in done.stderr
-    assert f"  broken: {scans / 'broken.nii.gz'} is truncated, corrupt or no image" in done.stdout
+    assert f"  broken: {scans / 'broken.nii.gz'} is truncated or corrupt: copy it again" in done.stdout
     assert len(list((tmp_path / "out").glob("*.nii.gz"))) == 3

@@ -91,8 +91,10 @@ def test_a_run_begins_with_the_check_of_its_command_line(bundle: str) -> None:
 
 @ONE_OF_EACH_KIND
 def test_a_run_is_made_deterministic_before_anything_is_built(bundle: str) -> None:
-    assert read_json(config(bundle, "train"))["run"][2] == "$monai.utils.set_determinism(@seed)"
-    joining, seeding = read_json(config(bundle, "multi_gpu_train"))["run"][2:4]
+    holding, seeding = read_json(config(bundle, "train"))["run"][2:4]
+    assert holding == "$fewlabel.bundle.claim_folders(@output_dir, @ckpt_dir)"
+    assert seeding == "$monai.utils.set_determinism(@seed)"
+    joining, seeding = read_json(config(bundle, "multi_gpu_train"))["run"][3:5]
     # ranks draw different dropout, so the group comes first
     assert "init_distributed" in joining
     assert seeding.startswith("$monai.utils.set_determinism(")

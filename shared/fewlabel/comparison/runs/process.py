@@ -22,7 +22,8 @@ class Ended:
 
     Args:
         code: exit code, negative for the signal that ended it.
-        memory_mib: its largest memory, or that of a process it waited for.
+        memory_mib: its largest memory, or that of a process it waited for, and at least that of the process which
+            started it, with which it begins.
         cpu_minutes: its time on the CPU, with that of the processes it waited for.
     """
 
