@@ -26,6 +26,7 @@ from helpers.faults import (
     start,
     training,
 )
+from helpers.paths import ROOT
 
 pytestmark = pytest.mark.slow
 
@@ -152,7 +153,9 @@ def wait_in_validation() -> None:
 
 def test_locks_and_leftovers_get_into_no_zip_and_no_listing(phantom: Path, tmp_path: Path) -> None:
     data = Path(shutil.copytree(phantom, tmp_path / "data"))
-    bundle = Path(shutil.copytree(BUNDLE, tmp_path / "bundle", ignore=shutil.ignore_patterns("models", "eval")))
+    bundle = Path(
+        shutil.copytree(ROOT / "bundles" / BUNDLE, tmp_path / "bundle", ignore=shutil.ignore_patterns("models", "eval"))
+    )
     whole = run("fewlabel", "check", str(data)).ended_well().output
     for folder in (data, data / "imagesTr", data / "labelsTr", bundle, bundle / "configs", bundle / "docs"):
         (folder / LOCK_FILE).write_text("{}")
