@@ -177,7 +177,7 @@ def test_a_damaged_study_is_named_and_the_others_are_scored(
     unlabeled = [name for name in names if name not in labeled]
     damaged = studies / f"{unlabeled[-1]}.nii"
     damaged.write_bytes(damaged.read_bytes()[:100_000])
-    told = f"{damaged.name} is truncated, corrupt or no image"
+    told = f"{damaged.name} is truncated or corrupt: copy it again"
     answer = server.ask("POST", f"/infer/mcsc?image={damaged.stem}&output=image")
     assert answer.status_code == 400
     assert told in answer.json()["detail"]
