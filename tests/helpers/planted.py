@@ -5,10 +5,12 @@ from __future__ import annotations
 import importlib.util
 import json
 import runpy
+import signal
 import sys
 
 
 def main() -> None:
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs inherit that it is ignored
     file, name, arguments = json.loads(sys.argv[1])
     module = sys.argv[2]
     sys.argv[1:] = sys.argv[3:]
