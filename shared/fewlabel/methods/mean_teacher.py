@@ -9,7 +9,7 @@ from fewlabel.losses import consistency_distance, supervised_loss
 from fewlabel.methods.base import Batch, Method, labeled_part, unlabeled_images
 from fewlabel.networks import Averaged, NetworkOutput, forward_features, forward_logits
 from fewlabel.parsing import parse_arguments
-from fewlabel.transforms import limited_noise
+from fewlabel.transforms.limited_noise import limited_noise, require_noise
 
 
 class MeanTeacher(Method):
@@ -52,8 +52,7 @@ class MeanTeacher(Method):
         super().__init__()
         if not 0 <= warmup <= 1:
             raise ValueError(f"warmup is a share of the training run in [0, 1], got {warmup}")
-        if noise < 0 or noise_limit < 0:
-            raise ValueError(f"noise and noise_limit must be 0 or more, got {noise} and {noise_limit}")
+        require_noise(noise, noise_limit)
         self.network = network
         self.teacher = Averaged(network, decay, teacher_mode)
         self.noise = noise

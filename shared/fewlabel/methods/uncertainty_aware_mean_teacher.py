@@ -12,7 +12,7 @@ from fewlabel.methods.base import Batch, Method, labeled_part, unlabeled_images
 from fewlabel.networks import Averaged, forward_logits
 from fewlabel.parsing import parse_arguments
 from fewlabel.sampling import entropy
-from fewlabel.transforms import limited_noise
+from fewlabel.transforms.limited_noise import limited_noise, require_noise
 
 
 class UncertaintyAwareMeanTeacher(Method):
@@ -56,8 +56,7 @@ class UncertaintyAwareMeanTeacher(Method):
         super().__init__()
         if passes < 1:
             raise ValueError(f"passes must be at least 1, got {passes}")
-        if noise < 0 or noise_limit < 0:
-            raise ValueError(f"noise and noise_limit must be 0 or more, got {noise} and {noise_limit}")
+        require_noise(noise, noise_limit)
         self.network = network
         self.teacher = Averaged(network, decay, mode="train")  # dropout makes the passes differ
         self.passes = passes

@@ -16,3 +16,13 @@ def limited_noise(images: Tensor, std: float = 0.1, limit: float = 0.2) -> Tenso
     """
     plain = images.as_subclass(Tensor)
     return plain + (std * torch.randn_like(plain)).clamp(-limit, limit)
+
+
+def require_noise(std: float, limit: float) -> None:
+    """Refuse what is no noise of :func:`limited_noise`, by the names that methods give its arguments.
+
+    Raises:
+        ValueError: one of them is negative.
+    """
+    if std < 0 or limit < 0:
+        raise ValueError(f"noise and noise_limit must be 0 or more, got {std} and {limit}")
