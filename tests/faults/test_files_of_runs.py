@@ -27,6 +27,7 @@ from helpers.faults import (
     training,
 )
 from helpers.paths import ROOT
+from helpers.waiting import wait_at_call
 
 pytestmark = pytest.mark.slow
 
@@ -128,7 +129,9 @@ def test_a_training_stopped_in_its_first_validation_leaves_no_lock_and_starts_ag
 ) -> None:
     words = training(phantom, tmp_path)
     words[words.index("--num_workers") + 1] = "2"
-    with start("fewlabel", *words, plant=plant(wait_in_validation)) as running:
+    with start(
+        "fewlabel", *words, plant=plant(wait_at_call, "monai.engines:SupervisedEvaluator", "_iteration", 1)
+    ) as running:
         running.wait_until("waiting")
         os.kill(running.process.pid, number)  # to the main process alone, as a scheduler does
         ended = running.end()
@@ -136,19 +139,6 @@ def test_a_training_stopped_in_its_first_validation_leaves_no_lock_and_starts_ag
     assert "Traceback" not in ended.errors, ended.text
     assert "no epoch was finished; start the same command again" in ended.errors
     assert not [*tmp_path.rglob(".*.partial"), *tmp_path.rglob(LOCK_FILE)]
-
-
-def wait_in_validation() -> None:
-    """Plant: say so and wait at the first validated volume."""
-    import time
-
-    from monai.engines import SupervisedEvaluator
-
-    def wait(*_: object) -> None:
-        print("waiting", flush=True)
-        time.sleep(600)
-
-    SupervisedEvaluator._iteration = wait
 
 
 def test_locks_and_leftovers_get_into_no_zip_and_no_listing(phantom: Path, tmp_path: Path) -> None:

@@ -29,6 +29,7 @@ from helpers.faults import (
     training,
 )
 from helpers.small_training import differences
+from helpers.waiting import wait_at_call
 
 pytestmark = pytest.mark.slow
 STATES = ("training_state.pt", "model.pt", "model_last.pt")
@@ -251,7 +252,7 @@ def test_a_training_that_is_stopped_says_in_one_sentence_how_it_goes_on(
     words = training(phantom, tmp_path)
     words[words.index("--num_workers") + 1] = str(workers)
     saved = tmp_path / "models" / "training_state.pt"
-    with start("fewlabel", *words, plant=plant(wait_in_the_second_epoch)) as running:
+    with start("fewlabel", *words, plant=plant(wait_at_call, "fewlabel.methods:Supervised", "forward", 3)) as running:
         running.wait_until(lambda: saved.exists() and "waiting" in running.so_far().output)
         running.signal(number)
         ended = running.end()
@@ -265,30 +266,14 @@ def test_a_training_that_is_stopped_says_in_one_sentence_how_it_goes_on(
     ends_as_if_nothing_had_happened(tmp_path, trained_once)
 
 
-def wait_in_the_second_epoch() -> None:
-    """Plant: say so and wait in the third step."""
-    import time
-
-    from fewlabel.methods import Supervised
-
-    real, steps = Supervised.forward, []
-
-    def forward(*arguments: object) -> object:
-        steps.append(1)
-        if len(steps) == 3:
-            print("waiting", flush=True)
-            time.sleep(600)
-        return real(*arguments)
-
-    Supervised.forward = forward
-
-
 def test_a_segmentation_that_is_stopped_sums_up_and_the_same_command_goes_on(
     phantom: Path, trained: Callable[[], Path]
 ) -> None:
     folder = trained()
     words = segmentation(phantom / "imagesTr", folder)
-    with start("fewlabel", *words, plant=plant(wait_behind_the_first_case)) as running:
+    with start(
+        "fewlabel", *words, plant=plant(wait_at_call, "fewlabel.transforms:LoadCased", "__call__", 2)
+    ) as running:
         running.wait_until("waiting")
         running.signal(signal.SIGTERM)
         ended = running.end()
@@ -298,24 +283,6 @@ def test_a_segmentation_that_is_stopped_sums_up_and_the_same_command_goes_on(
     assert leftovers(folder / "segmentations") == []
     again = run("fewlabel", *words).ended_well()
     assert "skipped" in again.output
-
-
-def wait_behind_the_first_case() -> None:
-    """Plant: say so and wait when the second case is read."""
-    import time
-
-    from fewlabel.transforms import LoadCased
-
-    real, cases = LoadCased.__call__, []
-
-    def call(*arguments: object) -> object:
-        cases.append(1)
-        if len(cases) == 2:
-            print("waiting", flush=True)
-            time.sleep(600)
-        return real(*arguments)
-
-    LoadCased.__call__ = call
 
 
 @pytest.mark.parametrize(
