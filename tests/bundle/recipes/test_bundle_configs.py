@@ -63,13 +63,13 @@ def test_the_demo_has_the_papers_settings_but_for_those_that_it_changes(edited: 
     assert (train["demo"]["lr_cnn"], train["demo"]["passes"]) == (0.25, "separate")
 
 
-def test_small_settings_are_those_of_the_kind_and_of_the_recipe_in_the_papers_order(
+def test_small_settings_are_those_of_the_kind_and_of_the_recipe_in_the_order_of_train(
     edited: Callable[..., Recipe],
 ) -> None:
     recipe = edited("cts", lambda content: content.update(small={"norm": "group", "steps": 7}))
     assert [*bundle_configs(BASE, recipe)["small"].items()] == [
-        ("paper#size", 128), ("paper#steps", 7), ("paper#steps_per_epoch", 250), ("paper#labeled_batch_size", 2),
-        ("paper#norm", "group"),
+        ("augmentation", "strong"), ("amp", "auto"), ("paper#size", 128), ("paper#steps", 7),
+        ("paper#steps_per_epoch", 500), ("paper#labeled_batch_size", 4), ("paper#norm", "group"),
     ]  # fmt: skip
 
 
@@ -117,7 +117,7 @@ def test_a_second_network_that_is_trained_too_is_saved_and_loaded_from_its_own_w
     assert written["inference"]["second_network_def"] == {
         "_target_": "fewlabel.networks.SwinUnet", "_disabled_": "$not fewlabel.bundle.parse_bool(@uncertainty)",
         "in_channels": "$@trained['in_channels']", "num_classes": "$@trained['num_classes']",
-        "img_size": "$@trained['size']",
+        "img_size": "$@trained['size']", "embed_dim": "$@trained['embed_dim']",
         "head_kernel_size": 1,
     }  # fmt: skip
 

@@ -163,11 +163,17 @@ def _as_trained(network: dict[str, Any], recorded: Mapping[str, Any]) -> dict[st
 
 
 def _small(shared: dict[str, Any], train: dict[str, Any], recipe: Recipe) -> dict[str, Any]:
-    """Name the settings of ``paper`` that change, in the order that they have there."""
+    """Name the keys of ``train.json`` and the settings of ``paper`` that change, in the order that they have there."""
     own = recipe.sections["small"]
-    changed = {**{key.removeprefix("paper#"): value for key, value in shared.items()}, **own}
+    keys = {key: value for key, value in shared.items() if not key.startswith("paper#")}
+    overlay(train, keys, recipe.where("small"))
+    settings = {key.removeprefix("paper#"): value for key, value in shared.items() if key not in keys}
+    changed = {**settings, **own}
     _known_settings(changed, train["paper"], recipe.where("small"))
-    return {f"paper#{key}": changed[key] for key in train["paper"] if key in changed}
+    return {
+        **{key: keys[key] for key in train if key in keys},
+        **{f"paper#{key}": changed[key] for key in train["paper"] if key in changed},
+    }
 
 
 def _known_settings(settings: Mapping[str, Any], paper: Mapping[str, Any], where: str, why: str = "given") -> None:
