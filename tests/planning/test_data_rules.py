@@ -31,9 +31,9 @@ def test_without_sides_and_extremes_the_bundles_own_settings_stay(atrium):
 
 
 @pytest.mark.parametrize("bundle", ["supervised", "vnet"])
-def test_hounsfield_units_are_cut_to_the_window_of_labeled_voxels(atrium, bundle):
+def test_hounsfield_units_are_cut_to_a_window_about_the_classes(atrium, bundle):
     found = values(atrium(intensities=(CT,), foreground=(-80.04, 210.0)), read_template(bundle))
-    assert found == {"intensity": {"mode": "window", "low": -80.0, "high": 210.0}}
+    assert found == {"intensity": {"mode": "window", "low": -180.0, "high": 310.0}}
 
 
 @pytest.mark.parametrize(("highest", "expected"), [(399.0, None), (401.0, "percentile")])

@@ -53,6 +53,22 @@ def test_extreme_voxels_show_in_the_range_and_not_in_percentiles(dataset):
     assert (low, high) == (0.5, 0.5)  # the medians of scans of zeros and of ones
 
 
+def test_the_foreground_reaches_from_the_darkest_to_the_brightest_class(dataset):
+    (dataset / "dataset.json").write_text(json.dumps({"labels": {"background": 0, "left lung": 1, "bone": 2}}))
+    affine = np.diag([2.0, 2.0, 8.0, 1.0])
+    for number, name in enumerate("ab"):
+        image = np.zeros((30, 20, 5), dtype=np.float32)
+        image[:10] = -800 + 20 * number
+        image[10:20] = 300 + 20 * number
+        image[0, 0, 0] = 3000  # metal in the lung moves no median
+        label = np.zeros((30, 20, 5), dtype=np.uint8)
+        label[:10] = 1
+        label[10:20] = 2
+        nib.save(nib.Nifti1Image(image, affine), dataset / "imagesTr" / f"{name}.nii.gz")
+        nib.save(nib.Nifti1Image(label, affine), dataset / "labelsTr" / f"{name}.nii.gz")
+    assert read_fingerprint(dataset).foreground == (-790, 310)  # medians over both scans
+
+
 def test_label_maps_beyond_the_labeled_cases_are_not_read(dataset):
     (dataset / "labelsTr" / "b.nii.gz").write_bytes(b"no image")
     found = read_fingerprint(dataset, labeled_cases=1)

@@ -14,6 +14,7 @@ from fewlabel.cli import main
 from fewlabel.data.phantoms.cohort import write_phantom
 from fewlabel.planning import make_plan, plan_training, read_template
 from fewlabel.planning.measuring import OutOfMemoryError
+from fewlabel.planning.structures import Structure
 from helpers.bundle_runs import undisturbed
 from helpers.bundles import BUNDLES, config, kind_of, phantom_of
 
@@ -53,6 +54,20 @@ def test_detail_grows_while_four_thousand_steps_fit(abdomen, cost):
         minutes: make_plan(abdomen(), template, minutes, measure).overlay["paper#size"] for minutes in (10, 11, 16)
     }
     assert sizes == {10: 128, 11: 160, 16: 192}
+
+
+def test_detail_shrinks_until_fifteen_hundred_steps_fit_but_not_below_small_json(abdomen, cost):
+    def measure(settings):
+        size = next(setting.value for setting in settings if setting.key == "paper#size")
+        return cost(step=0.1 * size**2 / 128**2)
+
+    # 12 pixels across want 256, where a step takes 0.4 s; 1500 steps at 192 (0.225 s) are 5.6 minutes, at 160 3.9
+    adrenal = abdomen(structures=(Structure("adrenal gland", 10.0, 0.05),))
+    plans = {minutes: make_plan(adrenal, read_template("supervised"), minutes, measure) for minutes in (2, 4, 5, 6, 11)}
+    sizes = {minutes: plan.overlay["paper#size"] for minutes, plan in plans.items()}
+    assert sizes == {2: 128, 4: 160, 5: 160, 6: 192, 11: 256}
+    reason = "adrenal gland, the smallest structure, spans 8 pixels; more would leave fewer than 1500 steps"
+    assert f"paper#size 160: {reason}" in str(plans[4]).splitlines()
 
 
 def test_a_batch_that_does_not_fit_is_halved(abdomen, cost):

@@ -9,6 +9,8 @@ from fewlabel.planning.fingerprint import Fingerprint
 from fewlabel.planning.settings import Setting
 from fewlabel.planning.template import Template
 
+MARGIN = 100.0  # Hounsfield units beyond the medians of the darkest and the brightest class: their noise and their edges
+
 
 def data_settings(fingerprint: Fingerprint, template: Template) -> list[Setting]:
     """Return intensities and mirroring, as far as the bundle has keys for them."""
@@ -21,9 +23,10 @@ def _intensity(fingerprint: Fingerprint, template: Template) -> Iterator[Setting
     if len(fingerprint.intensities) == 1 and looks_like_hounsfield(
         fingerprint.intensities[0][0], fingerprint.intensities[0][-1]
     ):
-        low, high = (round(limit, 1) for limit in fingerprint.foreground)
-        reason = "values are Hounsfield units, and 99 of 100 labeled voxels are in this window"
-        yield Setting("intensity", {"mode": "window", "low": low, "high": high}, reason)
+        low, high = fingerprint.foreground
+        window = {"mode": "window", "low": round(low - MARGIN, 1), "high": round(high + MARGIN, 1)}
+        reason = f"values are Hounsfield units, and the classes' medians are {low:.0f} to {high:.0f}"
+        yield Setting("intensity", window, reason)
     elif template.value("intensity")["mode"] == "minmax" and any(map(_has_extremes, fingerprint.intensities)):
         reason = "a few extreme voxels span more than all others"
         yield Setting("intensity", {"mode": "percentile", "low": 0.5, "high": 99.5}, reason)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 from statistics import median
 from typing import Any
@@ -38,7 +39,7 @@ class Fingerprint:
         slice_axis: the axis that most training volumes are cut along.
         intensities: of each channel, the lowest value, percentiles 0.5 and 99.5, and the highest; medians over labeled
             volumes.
-        foreground: of the first channel, percentiles 0.5 and 99.5 of labeled voxels, medians over labeled volumes.
+        foreground: of the first channel, the lowest and the highest median of a class; medians over labeled volumes.
         structures: what the classes measure, the smallest diameter first.
         sides: names that say left or right of something that comes in pairs.
         labeled, unlabeled, validation, test: volumes of each split.
@@ -91,9 +92,9 @@ def read_fingerprint(root: str | os.PathLike[str], labeled_cases: int | None = N
     for item in found.items["labeled"][:_CASES]:
         channels, label = _read(item, found)
         intensities.append([_percentiles(channel.ravel(order="K"), (0, 0.5, 99.5, 100)) for channel in channels])
-        inside = channels[0][np.isin(label, [value for value in found.labels if value != 0])]
-        if inside.size:
-            foregrounds.append(_percentiles(inside, (0.5, 99.5)))
+        medians = _class_medians(channels[0], label, found.labels)
+        if medians:
+            foregrounds.append((min(medians), max(medians)))
         header = found.headers[item["volume"]]
         structures.append(find_structures(label, header.spacing, found.labels, _stored_slice_axis(header)))
     if not foregrounds:
@@ -138,6 +139,11 @@ def _stored_slice_axis(header: Header) -> int:
 def _medians(triples: tuple[Triple, ...]) -> Triple:
     x, y, z = (float(median(values)) for values in zip(*triples, strict=True))
     return x, y, z
+
+
+def _class_medians(channel: NDArray[Any], label: NDArray[Any], labels: Mapping[int, str]) -> list[float]:
+    inside = (channel[label == value] for value in labels if value != 0)
+    return [float(np.median(voxels)) for voxels in inside if voxels.size]
 
 
 def _percentiles(values: NDArray[Any], wanted: tuple[float, ...]) -> list[float]:

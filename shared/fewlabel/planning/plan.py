@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import tempfile
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -20,10 +21,11 @@ from fewlabel.planning.measuring import OutOfMemoryError, measure_cost
 from fewlabel.planning.patch_rules import patch_settings, patches
 from fewlabel.planning.schedule import fit_schedule, schedule_settings
 from fewlabel.planning.settings import Setting, replaced
-from fewlabel.planning.slice_rules import slice_settings, slice_sizes
+from fewlabel.planning.slice_rules import first_size, slice_settings, slice_sizes
 from fewlabel.planning.step_cost import StepCost
 from fewlabel.planning.template import Template, read_template
 
+FEWEST_STEPS = 1500  # with fewer, even the smallest structure is not worth the pixels
 ENOUGH_STEPS = 4000  # with few labels, more steps than these are better spent on detail
 _BATCHES = ("paper#labeled_batch_size", "paper#unlabeled_batch_size")
 
@@ -77,8 +79,8 @@ def make_plan(
 ) -> Plan:
     """Return the plan for a fingerprint; the same costs give the same plan.
 
-    Detail starts with the least that shows the smallest structure, and grows while 4000 steps still fit. A batch that
-    the memory does not hold is halved.
+    Detail starts with the least that shows the smallest structure. It shrinks, at most to that of `small.json`, until
+    1500 steps fit, or grows while 4000 still do. A batch that the memory does not hold is halved.
 
     Args:
         fingerprint: of the dataset.
@@ -91,11 +93,13 @@ def make_plan(
         ValueError: the minutes are too few, or the memory does not hold a step of one image.
     """
     common = [*data_settings(fingerprint, template), *machine_settings(template, bfloat16)]
-    choices = _choices(fingerprint, template)
-    settings = [*common, *choices[0][1]]
-    settings, cost = _measured(settings, template, measure)
-    chosen = 0
-    for number, (pixels, _) in enumerate(choices[1:], start=1):
+    choices, chosen = _choices(fingerprint, template)
+    settings, cost = _measured([*common, *choices[chosen][1]], template, measure)
+    if (fewer := _shrunk(choices, chosen, 60 * minutes / cost.step)) < chosen:
+        chosen = fewer
+        settings = replaced(settings, *(_shortened(setting) for setting in choices[chosen][1]))
+        cost = measure(settings)
+    for number, (pixels, _) in enumerate(choices[chosen + 1 :], start=chosen + 1):
         step = cost.step * pixels / choices[chosen][0]
         if 60 * minutes / step < ENOUGH_STEPS:
             break
@@ -151,17 +155,27 @@ def plan_training(
     return plan
 
 
-def _choices(fingerprint: Fingerprint, template: Template) -> list[tuple[int, list[Setting]]]:
-    """Pixels or voxels of an input, and its settings, from little detail to much."""
+def _choices(fingerprint: Fingerprint, template: Template) -> tuple[list[tuple[int, list[Setting]]], int]:
+    """Pixels or voxels of an input, and its settings, from little detail to much; and which of them to start with."""
     if template.kind == "slices":
-        return [
-            (size * size, list(slice_settings(size, fingerprint)))
-            for size in slice_sizes(fingerprint, template.value("paper#size"))
-        ]
-    return [
-        (patch.size[0] * patch.size[1] * patch.size[2], list(patch_settings(patch, fingerprint)))
-        for patch in patches(fingerprint)
+        sizes = slice_sizes(fingerprint, template.value("paper#size"))
+        choices = [(size * size, list(slice_settings(size, fingerprint))) for size in sizes]
+        return choices, first_size(fingerprint, sizes)
+    return [(math.prod(patch.size), list(patch_settings(patch, fingerprint))) for patch in patches(fingerprint)], 0
+
+
+def _shrunk(choices: Sequence[tuple[int, list[Setting]]], chosen: int, steps: float) -> int:
+    """The largest choice up to the chosen one at which enough steps fit, as far as pixels tell, or the first one."""
+    fitting = [
+        number
+        for number, (pixels, _) in enumerate(choices[: chosen + 1])
+        if steps * choices[chosen][0] / pixels >= FEWEST_STEPS
     ]
+    return max(fitting, default=0)
+
+
+def _shortened(setting: Setting) -> Setting:
+    return replace(setting, reason=f"{setting.reason}; more would leave fewer than {FEWEST_STEPS} steps")
 
 
 def _measured(settings: list[Setting], template: Template, measure: Measure) -> tuple[list[Setting], StepCost]:
