@@ -9,7 +9,7 @@ from fewlabel.planning.fingerprint import Fingerprint
 from fewlabel.planning.settings import Setting
 from fewlabel.planning.template import Template
 
-MARGIN = 100.0  # Hounsfield units beyond the medians of the darkest and the brightest class: their noise and their edges
+MARGIN = 100.0  # Hounsfield units beyond the medians of the darkest and the brightest class, for noise and edges
 
 
 def data_settings(fingerprint: Fingerprint, template: Template) -> list[Setting]:
