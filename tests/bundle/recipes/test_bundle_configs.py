@@ -69,7 +69,7 @@ def test_small_settings_are_those_of_the_kind_and_of_the_recipe_in_the_order_of_
     recipe = edited("cts", lambda content: content.update(small={"norm": "group", "steps": 7}))
     assert [*bundle_configs(BASE, recipe)["small"].items()] == [
         ("augmentation", "strong"), ("amp", "auto"), ("paper#size", 128), ("paper#steps", 7),
-        ("paper#steps_per_epoch", 500), ("paper#labeled_batch_size", 4), ("paper#norm", "group"),
+        ("paper#steps_per_epoch", 375), ("paper#labeled_batch_size", 4), ("paper#norm", "group"),
     ]  # fmt: skip
 
 
