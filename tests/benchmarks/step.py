@@ -3,7 +3,9 @@
     python tests/benchmarks/step.py --device cuda --steps 20
 
 By default at the size of thesis table 4.5: two labeled and two unlabeled slices of 224 x 224 pixels, all groups of the
-contrast, after its warm-up. The steps are those of SemiSupervisedTrainer with AdamW; on CUDA in bfloat16 as there.
+contrast, after its warm-up. The steps are those of SemiSupervisedTrainer with AdamW; on CUDA in bfloat16 as there,
+elsewhere with --amp. "CPU s" is the time that all threads of the process spent computing, which other programs on the
+machine change less than they change "s/step".
 The shares come from further steps, which wait for the device after each part. The contrast finds its gradient in the
 forward pass, so it bears most of its own backward pass. Images are noise and labels three discs: untrained networks
 see foreground everywhere, so that no group is skipped. They are sure of nothing, so MCSCv2 takes pixels of any
@@ -31,6 +33,7 @@ from measure import MEGABYTE, Clock, checked_device, machine, status, synchroniz
 from monai.losses import DiceCELoss, DiceLoss
 from torch import nn
 
+from fewlabel.conventions.precision import AMP
 from fewlabel.engines import SemiSupervisedTrainer
 from fewlabel.methods import MCSC, CertaintyGuidedContrastiveLoss, CrossTeaching, MCSCv2, Supervised
 from fewlabel.networks import CSUNet, SwinUnet, UNet
@@ -49,15 +52,18 @@ class Setting:
     groups_per_step: int | None = None
     steps: int = 3
     norm: str = "batch"
+    amp: str = "cuda"
+    channels_last: bool = False
 
 
 @dataclass(frozen=True)
 class Timing:
-    """A method's step: median, fastest and slowest seconds, bytes at the peak, and the share of each part."""
+    """A method's step: median, fastest and slowest seconds, median on the CPU, peak bytes, and each part's share."""
 
     seconds: float
     fastest: float
     slowest: float
+    cpu_seconds: float
     peak_bytes: int | None
     shares: dict[str, float] = field(default_factory=dict)
 
@@ -111,35 +117,49 @@ def make_batch(setting: Setting) -> dict[str, dict[str, torch.Tensor]]:
     }
 
 
+def channels_last(images: torch.Tensor) -> torch.Tensor:
+    """Lay images out with their channels side by side, also those of one channel, whose strides fit both layouts."""
+    _, channels, rows, columns = images.shape
+    strides = (channels * rows * columns, 1, columns * channels, channels)
+    return torch.empty_strided(images.shape, strides).copy_(images)
+
+
 def measure(name: str, setting: Setting, with_parts: bool = True) -> Timing:
     """Time the steps of a method: one to warm up, then those that count, then two more by part."""
     torch.manual_seed(0)
     device = torch.device(setting.device)
-    method = METHODS[name](setting).to(device)
+    layout = torch.channels_last if setting.channels_last else torch.contiguous_format
+    method = METHODS[name](setting).to(device, memory_format=layout)
     optimizer = torch.optim.AdamW(method.parameters(), lr=1e-4)
     batch, clock = make_batch(setting), Clock(device)
+    if setting.channels_last:
+        for part in batch.values():
+            part["image"] = channels_last(part["image"])
     alone = isinstance(method, Supervised)
     terms = ["supervised"] if alone else [f"{t}_{n}" for t in ("supervised", "cross") for n in STUDENTS]
     weights = dict.fromkeys(terms, 1.0) | ({"contrastive": 2e-3} if name in CONTRASTS else {})
     warm = 1 if device.type == "cpu" else 5
     total = warm + setting.steps + (2 if with_parts else 0)
-    trainer = SemiSupervisedTrainer(device, 1, [batch] * total, method, optimizer, weights)
+    trainer = SemiSupervisedTrainer(device, 1, [batch] * total, method, optimizer, weights, amp=setting.amp)
     _follow(method, optimizer, clock, rest="contrastive" if name in CONTRASTS else "other")
     seconds: list[float] = []
-    began = 0.0
+    cpu_seconds: list[float] = []
+    began = began_on_cpu = 0.0
 
     def start(engine: SemiSupervisedTrainer) -> None:
-        nonlocal began
+        nonlocal began, began_on_cpu
         if engine.state.iteration == warm + setting.steps + 1:
             clock.start()
         synchronize(device)
         began = time.perf_counter()
+        began_on_cpu = time.process_time()
 
     def finish(engine: SemiSupervisedTrainer) -> None:
         clock.lap("other")
         synchronize(device)
         if warm < engine.state.iteration <= warm + setting.steps:
             seconds.append(time.perf_counter() - began)
+            cpu_seconds.append(time.process_time() - began_on_cpu)
 
     trainer.add_event_handler(Events.ITERATION_STARTED, start)
     trainer.add_event_handler(Events.ITERATION_COMPLETED, finish)
@@ -149,7 +169,7 @@ def measure(name: str, setting: Setting, with_parts: bool = True) -> Timing:
     peak = torch.cuda.max_memory_allocated(device) if device.type == "cuda" else None
     spent = sum(clock.seconds.values())
     shares = {part: clock.seconds[part] / spent for part in PARTS if clock.seconds[part]} if spent else {}
-    return Timing(statistics.median(seconds), min(seconds), max(seconds), peak, shares)
+    return Timing(statistics.median(seconds), min(seconds), max(seconds), statistics.median(cpu_seconds), peak, shares)
 
 
 STUDENTS = ("cnn", "transformer")
@@ -208,11 +228,13 @@ def peak_of_own_process(name: str, arguments: list[str]) -> int:
 def table(timings: dict[str, Timing]) -> str:
     """Rows of text, one per method, and what contrasts cost beyond cross teaching."""
     used = [part for part in PARTS if any(part in timing.shares for timing in timings.values())]
-    lines = [f"{'method':<12}{'s/step':>9}{'fastest':>9}{'slowest':>9}{'peak MB':>9}" + "".join(f"  {p}" for p in used)]
+    heads = "".join(f"{head:>9}" for head in ("s/step", "fastest", "slowest", "CPU s", "peak MB"))
+    lines = [f"{'method':<12}{heads}" + "".join(f"  {p}" for p in used)]
     for name, timing in timings.items():
         peak = "-" if timing.peak_bytes is None else f"{timing.peak_bytes / MEGABYTE:.0f}"
         shares = "".join(f"  {timing.shares.get(part, 0.0):>{len(part)}.1%}" for part in used)
-        lines.append(f"{name:<12}{timing.seconds:9.3f}{timing.fastest:9.3f}{timing.slowest:9.3f}{peak:>9}{shares}")
+        spent = (timing.seconds, timing.fastest, timing.slowest, timing.cpu_seconds)
+        lines.append(f"{name:<12}{''.join(f'{number:9.3f}' for number in spent)}{peak:>9}{shares}")
     for name in CONTRASTS if "cts" in timings else ():
         if name in timings:
             ratio = timings[name].seconds / timings["cts"].seconds
@@ -229,6 +251,10 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--steps", type=int, default=3, help="steps that count")
     parser.add_argument("--groups-per-step", type=int, help="of the contrast, per scale; all by default")
     parser.add_argument("--norm", default="batch", help="of the CNN")
+    parser.add_argument("--amp", choices=AMP, default="cuda", help="where networks compute in bfloat16")
+    parser.add_argument(
+        "--channels-last", action="store_true", help="keep images and weights with channels side by side"
+    )
     parser.add_argument("--methods", nargs="+", choices=METHODS, default=list(METHODS))
     parser.add_argument("--threads", type=int, default=2, help="of the CPU")
     parser.add_argument("--no-memory", action="store_true", help="do not measure the CPU's memory, in own processes")
@@ -238,7 +264,7 @@ def main(arguments: list[str] | None = None) -> None:
     device = checked_device(options.device)
     setting = Setting(
         options.device, options.size, options.labeled, options.unlabeled, options.groups_per_step, options.steps,
-        options.norm,
+        options.norm, options.amp, options.channels_last,
     )  # fmt: skip
     if options.peak_of:
         print(resident_peak(options.peak_of, setting))

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from torch import Tensor
 
 from fewlabel.conventions import precision
 
@@ -47,3 +48,24 @@ def test_without_pytorchs_private_functions_the_flags_of_linux_tell(
     assert precision.cpu_has_bfloat16() is expected
     monkeypatch.setattr(precision, "_CPU_INFO", str(tmp_path / "missing"))
     assert precision.cpu_has_bfloat16() is False
+
+
+def test_tensors_of_half_precision_are_widened_wherever_they_are_and_gradients_return_as_they_came() -> None:
+    half, double = torch.ones(2, dtype=torch.float16, requires_grad=True), torch.ones(2, dtype=torch.float64)
+
+    @precision.in_float32
+    def total(first: Tensor, others: list[Tensor], *, count: Tensor) -> Tensor:
+        assert [one.dtype for one in (first, *others, count)] == [
+            torch.float32,
+            torch.float32,
+            torch.float64,
+            torch.int64,
+        ]
+        assert not torch.is_autocast_enabled("cpu")
+        return (first * others[0]).sum()
+
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        total(half, [half.detach().bfloat16(), double], count=torch.tensor(3)).backward()
+        assert torch.is_autocast_enabled("cpu")
+    assert half.grad is not None
+    assert half.grad.dtype == torch.float16

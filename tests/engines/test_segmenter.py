@@ -15,13 +15,12 @@ import SimpleITK
 import torch
 from ignite.engine import Events
 from monai.data import DataLoader, Dataset, MetaTensor
-from monai.engines import SupervisedEvaluator
 from monai.inferers import SlidingWindowInferer
 from monai.transforms import AsDiscreted, Compose, Invertd, KeepLargestConnectedComponentd, Spacingd
 from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from fewlabel.engines import Segmenter
+from fewlabel.engines import MixedPrecisionEvaluator, Segmenter
 from fewlabel.engines.case_status import CaseStatus
 from fewlabel.engines.label_maps import LabelMapper
 from fewlabel.inferers import ResizedSliceInferer
@@ -66,9 +65,9 @@ def make(scans: list[dict[str, str]], tmp_path: Path, network: nn.Module) -> Mak
         settings = {"data": scans, "preprocessing": LOAD, "postprocessing": Compose([ARGMAX]), "network": network}
         settings |= {"inferer": ResizedSliceInferer((8, 8), batch_size=2), "output_dir": tmp_path / "out", **changes}
         loader = DataLoader(Dataset(settings["data"], settings["preprocessing"]), batch_size=1)
-        evaluator = SupervisedEvaluator(
+        evaluator = MixedPrecisionEvaluator(
             torch.device("cpu"), loader, settings.pop("network"), inferer=settings.pop("inferer"),
-            postprocessing=settings["postprocessing"],
+            postprocessing=settings["postprocessing"], amp=settings.pop("amp", "off"),
         )  # fmt: skip
         return Segmenter(evaluator, **settings)
 
@@ -102,12 +101,23 @@ def states(outcomes: list[CaseStatus]) -> str:
         {"postprocessing": ARGMAX},
         {"postprocessing": Compose([ARGMAX, KeepLargestConnectedComponentd("pred")])},
         {"inferer": SlidingWindowInferer((8, 8, 3)), "network": nn.Conv3d(1, 4, 3, padding=1)},
+        {"amp": "bfloat16"},
+        {"amp": "bfloat16", "inferer": SlidingWindowInferer((8, 8, 3)), "network": nn.Conv3d(1, 4, 3, padding=1)},
         {
             "preprocessing": Compose([LOAD, space := Spacingd("image", (2, 2, 8))]),
             "postprocessing": Compose([Invertd("pred", space, "image", nearest_interp=False), ARGMAX]),
         },
     ],
-    ids=["slices", "other axis", "no compose", "largest component", "3D windows", "other spacing"],
+    ids=[
+        "slices",
+        "other axis",
+        "no compose",
+        "largest component",
+        "3D windows",
+        "bfloat16",
+        "3D windows in bfloat16",
+        "other spacing",
+    ],
 )
 def test_the_labels_are_voxel_for_voxel_the_evaluators(changes: dict[str, Any], make: Make) -> None:
     segmentation = make(**changes)

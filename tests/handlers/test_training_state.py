@@ -26,13 +26,14 @@ def history(folder: Path) -> list[dict[str, Any]]:
     return [{k: v for k, v in record.items() if k != "seconds"} for record in read_history(folder / "history.jsonl")]
 
 
-@pytest.mark.parametrize("num_workers", [0, 1])
+@pytest.mark.parametrize(("num_workers", "amp"), [(0, "off"), (1, "off"), (0, "bfloat16")])
 @pytest.mark.parametrize("stops", [[5], [4, 6, 11]], ids=["stopped once", "stopped three times"])
 def test_a_resumed_training_equals_one_that_never_stopped_bit_by_bit(
-    tmp_path: Path, stops: list[int], num_workers: int
+    tmp_path: Path, stops: list[int], num_workers: int, amp: str
 ) -> None:
     whole = Recorder()
-    training(tmp_path / "whole", more_handlers=[whole], num_workers=num_workers).run()
+    training(tmp_path / "whole", more_handlers=[whole], num_workers=num_workers, amp=amp).run()
+    assert state(tmp_path / "whole")["made_with"]["bfloat16"] is (amp == "bfloat16")
     pieces = []
     for number, stop in enumerate([*stops, 10**6]):
         recorder = Recorder()
@@ -42,6 +43,7 @@ def test_a_resumed_training_equals_one_that_never_stopped_bit_by_bit(
                 resume=number > 0,
                 more_handlers=[recorder, StopAfter(stop)],
                 num_workers=num_workers,
+                amp=amp,
             )
         )
         pieces.append(recorder.steps)

@@ -13,14 +13,13 @@ from typing import Any
 import torch
 from ignite.engine import Events
 from monai.data import DataLoader, Dataset
-from monai.engines import SupervisedEvaluator
 from monai.handlers import ValidationHandler
 from monai.transforms import AsDiscreted
 from monai.utils import set_determinism
 from torch import Tensor, nn
 
 from fewlabel.data import TwoStreamLoader
-from fewlabel.engines import GaussianRamp, PolynomialWarmup, SemiSupervisedTrainer
+from fewlabel.engines import GaussianRamp, MixedPrecisionEvaluator, PolynomialWarmup, SemiSupervisedTrainer
 from fewlabel.handlers import JsonlLogger, ModelSaver, NetworkScores, StrictMeanDice, TrainingState, is_better
 from fewlabel.methods.base import Batch, Method, labeled_part, unlabeled_images
 
@@ -67,18 +66,19 @@ class Noisy(Method):
         }
 
 
-def evaluator(network: nn.Module, cases: int = 2) -> SupervisedEvaluator:
+def evaluator(network: nn.Module, cases: int = 2, amp: str = "off") -> MixedPrecisionEvaluator:
     """Validate on some pictures with MONAI's mean Dice."""
     generator = torch.Generator().manual_seed(99)
     images = torch.rand(cases, 1, 5, 5, generator=generator)
     items = [{"image": image, "label": (image > 0.5).float()} for image in images]
-    return SupervisedEvaluator(
+    return MixedPrecisionEvaluator(
         device=torch.device("cpu"),
         val_data_loader=DataLoader(Dataset(items), batch_size=1),
         network=network,
         postprocessing=AsDiscreted(keys=["pred", "label"], argmax=[True, False], to_onehot=2),
         key_val_metric={"val_mean_dice": StrictMeanDice()},
         metric_cmp_fn=is_better,
+        amp=amp,
     )
 
 
@@ -100,6 +100,7 @@ def training(
     peak: float = 0.5,
     settings: Mapping[str, Any] | None = None,
     both_networks: bool = False,
+    amp: str = "off",
 ) -> SemiSupervisedTrainer:
     """Return the training, as a bundle would put it together; its files go to ``folder``."""
     set_determinism(seed)
@@ -116,7 +117,7 @@ def training(
         seed,
         num_workers,
     )
-    validator = evaluator(method.network)
+    validator = evaluator(method.network, amp=amp)
     others = [NetworkScores(validator, method.networks())] if both_networks else []
     return SemiSupervisedTrainer(
         device="cpu",
@@ -126,6 +127,7 @@ def training(
         optimizer=optimizer,
         weights={"supervised": 1.0, "agreement": GaussianRamp(peak, length=0.8)},
         lr_scheduler=schedule,
+        amp=amp,
         train_handlers=[
             ValidationHandler(interval=1, validator=validator),
             *others,

@@ -105,15 +105,6 @@ def test_no_negative_gives_zero_with_a_graph(balanced: bool) -> None:
     assert anchors.grad.eq(0).all()
 
 
-def test_half_precision_features_are_computed_in_float32() -> None:
-    features = [unit(4, 3).bfloat16(), unit(3, seed=1).bfloat16(), unit(7, 3, seed=2).bfloat16()]
-    expected = anchored_contrastive(*(f.float() for f in features), LABELS)
-    with torch.autocast("cpu", dtype=torch.bfloat16):
-        loss = anchored_contrastive(*features, LABELS)
-    assert loss.dtype == torch.float32
-    torch.testing.assert_close(loss, expected)
-
-
 def test_module_and_function_agree() -> None:
     arguments = (unit(4, 3), unit(4, 3, seed=1), unit(7, 3, seed=2), LABELS)
     module = AnchoredContrastiveLoss(temperature=0.3, balanced=False)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -15,6 +14,7 @@ from monai.transforms import AsDiscreted, Compose
 from numpy.typing import NDArray
 from torch import nn
 
+from fewlabel.conventions.precision import as_evaluated
 from fewlabel.inferers import ResizedSliceInferer
 from fewlabel.metrics import agreement, disagreement
 
@@ -55,10 +55,10 @@ class LabelMapper:
         self.device = evaluator.state.device
         self.mode = evaluator.mode
         self.amp = evaluator.amp
-        self.amp_kwargs = evaluator.amp_kwargs
         self.steps = _steps(postprocessing)
         self.second_network = second_network
         self.networks = [self.network] if second_network is None else [self.network, second_network]
+        self.runs = [as_evaluated(evaluator, network) for network in self.networks]
 
     def __call__(self, case: Mapping[str, Any]) -> LabelMap:
         """Return the label map of a case whose ``image`` is (C, X, Y, Z).
@@ -66,15 +66,14 @@ class LabelMapper:
         Raises:
             ValueError: the postprocessing does not give a label map.
         """
-        mixed = torch.autocast("cuda", **self.amp_kwargs) if self.amp else contextlib.nullcontext()
-        with self.mode(*self.networks), mixed:
+        with self.mode(*self.networks):
             if isinstance(self.inferer, ResizedSliceInferer) and self.steps and _is_argmax(self.steps[0]):
                 return self._slice_by_slice(self.inferer, case)
             return self._whole(case)
 
     def _slice_by_slice(self, inferer: ResizedSliceInferer, case: Mapping[str, Any]) -> LabelMap:
         image = case["image"]
-        passes = [inferer.batches(image[None], network, device=self.device) for network in self.networks]
+        passes = [inferer.batches(image[None], run, device=self.device) for run in self.runs]
         maps: list[torch.Tensor] = []
         doubt: torch.Tensor | None = None
         classes = 0
@@ -99,10 +98,10 @@ class LabelMapper:
 
     def _whole(self, case: Mapping[str, Any]) -> LabelMap:
         inputs = case["image"][None].to(self.device)
-        logits = self.inferer(inputs, self.network)
+        logits = self.inferer(inputs, self.runs[0])
         doubt = None
         if self.second_network is not None:
-            others = self.inferer(inputs, self.second_network)
+            others = self.inferer(inputs, self.runs[1])
             doubt = torch.as_tensor(disagreement(logits, others)[0, 0]).float().cpu().numpy()
             quality = agreement(logits.argmax(dim=1), others.argmax(dim=1), logits.shape[1])
         whole = {**case, "pred": decollate_batch(logits)[0]}

@@ -94,9 +94,7 @@ class SemiSupervisedTrainer(Trainer):
             decollate=False,
             amp=False,  # the base class's AMP is float16 with a gradient scaler
         )
-        if isinstance(amp, bool):
-            amp = "bfloat16" if amp else "off"
-        self.use_bfloat16 = use_bfloat16("cuda" if amp is None else amp, self.state.device)
+        self.use_bfloat16 = use_bfloat16(amp, self.state.device)
         self.state.weights = {}
         # after the handlers, one of which may load weights into a student
         self.add_event_handler(Events.STARTED, lambda: begin_averaged(self.method))

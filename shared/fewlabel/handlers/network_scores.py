@@ -10,6 +10,7 @@ import torch
 from ignite.engine import Engine, Events
 from torch import nn
 
+from fewlabel.conventions.precision import as_evaluated
 from fewlabel.handlers.counted import counted_voxels
 from fewlabel.metrics import StrictDice
 
@@ -24,7 +25,7 @@ class NetworkScores:
     Attach it to the trainer. Outside the training run the evaluator is left as it is.
 
     Args:
-        evaluator: validates; its inferer and mode are used for all networks.
+        evaluator: validates; its inferer, mode and mixed precision are used for all networks.
         networks: by name, that of the evaluator first, see :meth:`fewlabel.methods.base.Method.networks`.
 
     Raises:
@@ -68,8 +69,8 @@ class NetworkScores:
         for case in engine.state.output:
             image, reference = case["image"][None], case["label"]
             for name, network in self.others.items():
-                with engine.mode(network), torch.autocast("cuda", enabled=engine.amp, **engine.amp_kwargs):
-                    [logits] = engine.inferer(image, network).as_subclass(torch.Tensor)
+                with engine.mode(network):
+                    [logits] = engine.inferer(image, as_evaluated(engine, network)).as_subclass(torch.Tensor)
                 self._dice[name]([_one_hot(logits) * counted_voxels(reference)], [reference])
 
     def __call__(self, engine: Any) -> None:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from fewlabel.conventions.precision import in_float32
 from fewlabel.losses.balanced_groups import class_ids
 from fewlabel.losses.similarity import check_temperature
 
 
+@in_float32
 def anchored_contrastive(
     anchors: Tensor,
     positives: Tensor,
@@ -52,16 +53,14 @@ def anchored_contrastive(
 
     """
     _check(anchors, positives, negatives, negative_labels, temperature)
-    dtype = torch.promote_types(anchors.dtype, torch.float32)
-    with torch.autocast(anchors.device.type, enabled=False):
-        queries = anchors.to(dtype) / temperature
-        similar = (queries * positives.to(dtype)).sum(dim=1, keepdim=True)
-        against = queries @ negatives.to(dtype).mT - similar
-        if balanced:
-            _, counts = class_ids(negative_labels[None])
-            against = against - counts.to(dtype).log()
-        losses = F.softplus(against.logsumexp(dim=1))
-        return losses.sum() / max(len(anchors), 1)
+    queries = anchors / temperature
+    similar = (queries * positives.to(queries.dtype)).sum(dim=1, keepdim=True)
+    against = queries @ negatives.to(queries.dtype).mT - similar
+    if balanced:
+        _, counts = class_ids(negative_labels[None])
+        against = against - counts.to(queries.dtype).log()
+    losses = F.softplus(against.logsumexp(dim=1))
+    return losses.sum() / max(len(anchors), 1)
 
 
 class AnchoredContrastiveLoss(nn.Module):

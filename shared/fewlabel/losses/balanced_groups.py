@@ -20,7 +20,7 @@ def group_losses(
     The gradient of the loss of each group waits in a tensor of the features' shape, to be scaled by the backward pass.
 
     Args:
-        features: (g, n, d), any floating point; sums are in float32, or in float64 for float64.
+        features: (g, n, d), float32 or float64.
         labels: (g, n), integers.
         temperature: divides the similarities.
         ignore_index: label of the pixels to leave out, if any.
@@ -31,7 +31,7 @@ def group_losses(
 
     """
     if labels.numel() == 0:
-        return features.sum(dim=(1, 2), dtype=_precision(features)), torch.zeros_like(labels, dtype=torch.bool)
+        return features.sum(dim=(1, 2)), torch.zeros_like(labels, dtype=torch.bool)
     classes, counts = class_ids(labels)
     kept = torch.ones_like(labels, dtype=torch.bool) if ignore_index is None else labels != ignore_index
     anchors = kept & (counts > 1)
@@ -41,10 +41,6 @@ def group_losses(
         features, classes, counts, kept, anchors, divisor, temperature, with_gradient
     )
     return losses, anchors
-
-
-def _precision(features: Tensor) -> torch.dtype:
-    return torch.promote_types(features.dtype, torch.float32)
 
 
 def class_ids(labels: Tensor) -> tuple[Tensor, Tensor]:
@@ -89,30 +85,28 @@ class _BalancedContrastive(torch.autograd.Function):
         temperature: float,
         with_gradient: bool,
     ) -> Tensor:
-        ctx.features_dtype = features.dtype
-        dtype = _precision(features)
-        with torch.autocast(features.device.type, enabled=False):
-            number = int(classes.max()) + 1
-            share = kept / counts.to(dtype)
-            lift = counts / (counts - 1).clamp(min=1).to(dtype)
-            anchor = anchors / divisor.clamp(min=1).to(dtype)
-            length = torch.linalg.vector_norm(features, dim=2, dtype=dtype).max()
-            bounded = bool(length.square() <= SAFE_EXPONENT * temperature)
-            gradient = torch.zeros(features.shape, dtype=dtype, device=features.device) if with_gradient else None
-            losses = features.new_zeros(len(features), dtype=dtype)
-            for part in _parts(features):
-                pixels = _Pixels(
-                    features[part].to(dtype).contiguous(),
-                    classes[part].to(dtype),
-                    share[part],
-                    lift[part],
-                    anchor[part],
-                    temperature,
-                )
-                slope = None if gradient is None else gradient[part]
-                log_sum = (_symmetric if bounded else _by_rows)(pixels, slope)
-                attraction = _attraction(pixels, classes[part], number, slope)
-                losses[part] = torch.where(pixels.anchor > 0, (log_sum - attraction) * pixels.anchor, 0.0).sum(dim=1)
+        dtype = features.dtype
+        number = int(classes.max()) + 1
+        share = kept / counts.to(dtype)
+        lift = counts / (counts - 1).clamp(min=1).to(dtype)
+        anchor = anchors / divisor.clamp(min=1).to(dtype)
+        length = torch.linalg.vector_norm(features, dim=2).max()
+        bounded = bool(length.square() <= SAFE_EXPONENT * temperature)
+        gradient = features.new_zeros(features.shape) if with_gradient else None
+        losses = features.new_zeros(len(features))
+        for part in _parts(features):
+            pixels = _Pixels(
+                features[part].contiguous(),
+                classes[part].to(dtype),
+                share[part],
+                lift[part],
+                anchor[part],
+                temperature,
+            )
+            slope = None if gradient is None else gradient[part]
+            log_sum = (_symmetric if bounded else _by_rows)(pixels, slope)
+            attraction = _attraction(pixels, classes[part], number, slope)
+            losses[part] = torch.where(pixels.anchor > 0, (log_sum - attraction) * pixels.anchor, 0.0).sum(dim=1)
         if gradient is not None:
             ctx.save_for_backward(gradient)
         return losses
@@ -123,8 +117,7 @@ class _BalancedContrastive(torch.autograd.Function):
         if torch.is_grad_enabled():
             raise RuntimeError("balanced_contrastive can be differentiated only once: leave out create_graph=True")
         (gradient,) = ctx.saved_tensors
-        # In full precision up to here: a gradient of float16 features is small until a loss scale has multiplied it.
-        return ((gradient * grad_losses[:, None, None]).to(ctx.features_dtype), *[None] * 7)
+        return (gradient * grad_losses[:, None, None], *[None] * 7)
 
 
 def _attraction(pixels: _Pixels, classes: Tensor, number: int, slope: Tensor | None) -> Tensor:

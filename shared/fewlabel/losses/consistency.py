@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from torch import Tensor
 
+from fewlabel.conventions.precision import in_float32
 
+
+@in_float32
 def consistency_distance(
     logits: Tensor, target: Tensor, mask: Tensor | None = None, divisor: int | None = None
 ) -> Tensor:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
+from fewlabel.conventions.precision import in_float32
 from fewlabel.losses.balanced_groups import group_losses
 from fewlabel.losses.similarity import check_temperature
 
 DIVISORS = ("anchors", "pixels")
 
 
+@in_float32
 def balanced_contrastive(
     features: Tensor,
     labels: Tensor,

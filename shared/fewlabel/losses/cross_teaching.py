@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
+from fewlabel.conventions.precision import in_float32
 from fewlabel.losses.segmentation import hard_labels, pseudo_label_loss, supervised_loss
 from fewlabel.losses.weighted import region_loss, weighted_dice
 
@@ -22,6 +23,7 @@ class CrossTeachingLoss(nn.Module):
         self._supervised = supervised_loss()
         self._cross = pseudo_label_loss()
 
+    @in_float32
     def forward(self, cnn: Tensor, transformer: Tensor, label: Tensor) -> dict[str, Tensor]:
         """Return the terms ``supervised_*`` and ``cross_*``; cross terms are 0 without unlabeled images.
 
@@ -44,6 +46,7 @@ class CrossTeachingLoss(nn.Module):
             "cross_transformer": self._cross(transformer[count:], hard_labels(cnn[count:])),
         }
 
+    @in_float32
     def mixed(
         self, cnn: Tensor, transformer: Tensor, labels: tuple[Tensor, Tensor], labeled: Tensor
     ) -> dict[str, Tensor]:

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from fewlabel.conventions.labels import IGNORED
+from fewlabel.conventions.precision import in_float32
 
 
 def without_ignored(label: Tensor, *maps: Tensor) -> tuple[Tensor, ...]:
@@ -36,7 +37,7 @@ def _row(maps: Tensor, counted: Tensor) -> Tensor:
 
 
 class CountedLoss(nn.Module):
-    """A loss of logits against labels, over the voxels that somebody annotated.
+    """A loss of logits against labels, over the voxels that somebody annotated, in float32, under autocast too.
 
     Args:
         loss: of logits (B, K, *spatial) against classes (B, 1, *spatial).
@@ -47,6 +48,7 @@ class CountedLoss(nn.Module):
         super().__init__()
         self.loss, self.per_image = loss, per_image
 
+    @in_float32
     def forward(self, logits: Tensor, label: Tensor) -> Tensor:
         """Return the loss; 0 with a graph if no voxel counts."""
         if bool((label != IGNORED).all()):

@@ -6,9 +6,11 @@ import torch
 from torch import Tensor, nn
 
 from fewlabel.conventions.labels import IGNORED
+from fewlabel.conventions.precision import in_float32
 from fewlabel.losses.similarity import check_temperature
 
 
+@in_float32
 def local_contrastive(
     features: Tensor, labels: Tensor, temperature: float = 0.1, ignore_index: int = IGNORED
 ) -> Tensor:
@@ -45,20 +47,18 @@ def local_contrastive(
             f"expected features (g, n, d) and labels (g, n), got {tuple(features.shape)} and {tuple(labels.shape)}"
         )
     check_temperature(temperature)
-    with torch.autocast(features.device.type, enabled=False):
-        wide = features.to(torch.promote_types(features.dtype, torch.float32))
-        similar = wide @ wide.mT / temperature
-        itself = torch.eye(similar.shape[1], dtype=torch.bool, device=similar.device)
-        kept = labels != ignore_index
-        hidden = itself | ~kept[:, None]
-        # a pixel that sees no other is no anchor, but its row must not spoil the gradient
-        hidden = hidden & ~hidden.all(dim=2, keepdim=True)
-        log_shares = similar - similar.masked_fill(hidden, -torch.inf).logsumexp(dim=2, keepdim=True)
-        anchor = (labels > 0) & kept
-        positive = (labels[:, :, None] == labels[:, None]) & ~itself & anchor[:, :, None]
-        counts = positive.sum(dim=2)
-        losses = -torch.where(positive, log_shares, 0.0).sum(dim=2) / counts.clamp(min=1)
-        return losses.sum() / (counts > 0).sum().clamp(min=1)
+    similar = features @ features.mT / temperature
+    itself = torch.eye(similar.shape[1], dtype=torch.bool, device=similar.device)
+    kept = labels != ignore_index
+    hidden = itself | ~kept[:, None]
+    # a pixel that sees no other is no anchor, but its row must not spoil the gradient
+    hidden = hidden & ~hidden.all(dim=2, keepdim=True)
+    log_shares = similar - similar.masked_fill(hidden, -torch.inf).logsumexp(dim=2, keepdim=True)
+    anchor = (labels > 0) & kept
+    positive = (labels[:, :, None] == labels[:, None]) & ~itself & anchor[:, :, None]
+    counts = positive.sum(dim=2)
+    losses = -torch.where(positive, log_shares, 0.0).sum(dim=2) / counts.clamp(min=1)
+    return losses.sum() / (counts > 0).sum().clamp(min=1)
 
 
 class LocalContrastiveLoss(nn.Module):

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from fewlabel.conventions.labels import IGNORED
+from fewlabel.conventions.precision import in_float32
 from fewlabel.losses.label_map import label_map
 
 
@@ -33,6 +34,7 @@ def lovasz_weights(foreground: Tensor, dtype: torch.dtype = torch.float32) -> Te
     return torch.where(foreground | (union == 1), union.to(dtype).reciprocal(), background)
 
 
+@in_float32
 def lovasz_softmax(
     probabilities: Tensor,
     target: Tensor,
@@ -80,16 +82,15 @@ def lovasz_softmax(
     if low < -1e-3 or high > 1 + 1e-3:
         raise ValueError(f"probabilities must be in [0, 1], got {low:.4g} .. {high:.4g}; apply softmax over axis 1")
 
-    wide = probabilities.as_subclass(torch.Tensor).to(torch.promote_types(probabilities.dtype, torch.float32))
-    wide = wide.flatten(2)
+    shares = probabilities.as_subclass(torch.Tensor).flatten(2)
     indices = indices.flatten(1)
     if not per_image:
-        wide = wide.movedim(0, 1).flatten(1)[None]
+        shares = shares.movedim(0, 1).flatten(1)[None]
         indices = indices.flatten()[None]
     counted = (indices != ignore_index)[:, None]
-    foreground = (indices[:, None] == torch.arange(wide.shape[1], device=wide.device)[:, None]) & counted
+    foreground = (indices[:, None] == torch.arange(shares.shape[1], device=shares.device)[:, None]) & counted
     # An ignored voxel becomes a background voxel without error: sorted last, it adds exactly nothing.
-    errors = torch.where(foreground, 1 - wide, wide) * counted
+    errors = torch.where(foreground, 1 - shares, shares) * counted
     errors, order = errors.sort(dim=-1, descending=True)
     weights = lovasz_weights(foreground.gather(-1, order), errors.dtype)
     extension = (errors * weights).sum(-1)  # (images, K)

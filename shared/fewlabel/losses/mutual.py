@@ -8,7 +8,10 @@ from itertools import permutations
 import torch
 from torch import Tensor
 
+from fewlabel.conventions.precision import in_float32
 
+
+@in_float32
 def sharpen(probabilities: Tensor, temperature: float = 0.1) -> Tensor:
     r"""Push probabilities toward 0 or 1, each against the rest.
 
@@ -34,6 +37,7 @@ def sharpen(probabilities: Tensor, temperature: float = 0.1) -> Tensor:
     return own / (own + rest)  # own + rest is at least 2 ** (1 - 1 / T)
 
 
+@in_float32
 def mutual_consistency(logits: Sequence[Tensor], temperature: float = 0.1, detach_targets: bool = False) -> Tensor:
     r"""Mean squared distance of each prediction to each other one's sharpened form, summed over ordered pairs.
 

@@ -6,9 +6,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from fewlabel.conventions.precision import in_float32
 from fewlabel.losses.similarity import check_pairs, cosine_logits
 
 
+@in_float32
 def nt_xent(view_a: Tensor, view_b: Tensor, temperature: float = 0.1) -> Tensor:
     r"""Normalized temperature-scaled cross-entropy over the 2b views of b samples, both directions averaged.
 

@@ -9,9 +9,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from fewlabel.conventions.labels import IGNORED
+from fewlabel.conventions.precision import in_float32
 from fewlabel.losses.label_map import label_map
 
 
+@in_float32
 def ohem_cross_entropy(
     logits: Tensor, target: Tensor, threshold: float = 0.5, min_kept: float = 1 / 16, ignore_index: int = IGNORED
 ) -> Tensor:
@@ -50,8 +52,8 @@ def ohem_cross_entropy(
     if not 0 <= min_kept <= 1:
         raise ValueError(f"min_kept must be a share of the voxels in [0, 1], got {min_kept}; 1/16 keeps every 16th")
     indices = label_map(target, logits, ignore_index)
-    wide = logits.as_subclass(torch.Tensor).to(torch.promote_types(logits.dtype, torch.float32))
-    losses = F.cross_entropy(wide, indices, ignore_index=ignore_index, reduction="none")[indices != ignore_index]
+    plain = logits.as_subclass(torch.Tensor)
+    losses = F.cross_entropy(plain, indices, ignore_index=ignore_index, reduction="none")[indices != ignore_index]
     least = math.ceil(min_kept * losses.numel())
     hard = losses.detach() > -math.log(threshold)
     kept = losses[hard] if int(hard.sum()) >= least else losses.topk(least).values

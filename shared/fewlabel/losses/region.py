@@ -5,9 +5,11 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from fewlabel.conventions.precision import in_float32
 from fewlabel.losses.similarity import check_pairs, cosine_logits
 
 
+@in_float32
 def region_contrast(query: Tensor, key: Tensor, temperature: float = 0.1) -> Tensor:
     r"""Contrast each region's mean in the image with all regions' means in the image and in its deformed copy.
 

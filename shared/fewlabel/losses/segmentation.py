@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
-from monai.losses import DiceCELoss, DiceLoss
+from monai import losses
+from monai.losses import DiceCELoss
 from torch import Tensor, nn
 
+from fewlabel.conventions.precision import in_float32
 from fewlabel.losses.ignored import CountedLoss
+
+
+class DiceLoss(losses.DiceLoss):
+    """MONAI's Dice loss, in float32, under autocast too."""
+
+    forward = in_float32(losses.DiceLoss.forward)
 
 
 def supervised_loss() -> CountedLoss:

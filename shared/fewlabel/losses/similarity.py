@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from fewlabel.conventions.precision import in_float32
+
 
 def unit_vectors(vectors: Tensor) -> Tensor:
     """Scale each row to unit length, and leave a zero row, which has no direction, at zero without a gradient.
@@ -21,6 +23,7 @@ def unit_vectors(vectors: Tensor) -> Tensor:
     return torch.where(length > 0, vectors / length.clamp_min(torch.finfo(vectors.dtype).tiny), 0.0)
 
 
+@in_float32
 def cosine_logits(rows: Tensor, columns: Tensor, temperature: float) -> Tensor:
     r"""Every row's cosine similarity with every column, divided by the temperature: :math:`\cos(r_i, c_j) / \tau`.
 
@@ -40,9 +43,8 @@ def cosine_logits(rows: Tensor, columns: Tensor, temperature: float) -> Tensor:
 
     """
     check_temperature(temperature)
-    with torch.autocast(rows.device.type, enabled=False):
-        wide = torch.promote_types(torch.promote_types(rows.dtype, columns.dtype), torch.float32)
-        return unit_vectors(rows.to(wide)) @ unit_vectors(columns.to(wide)).T / temperature
+    wide = torch.promote_types(rows.dtype, columns.dtype)
+    return unit_vectors(rows.to(wide)) @ unit_vectors(columns.to(wide)).T / temperature
 
 
 def check_temperature(temperature: float) -> None:

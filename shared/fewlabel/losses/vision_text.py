@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from fewlabel.conventions.labels import IGNORED
+from fewlabel.conventions.precision import in_float32
 from fewlabel.losses.label_map import label_map
 
 UNIT_LENGTHS = {"channels": 1, "depth": -1}
@@ -98,14 +99,13 @@ def _check(features: Tensor, text: Tensor, unit_length: str) -> None:
         raise ValueError(f"unit_length must be one of {tuple(UNIT_LENGTHS)}, got {unit_length!r}")
 
 
+@in_float32
 def _consistency(features: Tensor, shares: Tensor, text: Tensor, unit_length: str) -> Tensor:
-    wide = torch.promote_types(features.dtype, torch.float32)
-    with torch.autocast(features.device.type, enabled=False):
-        vectors = F.normalize(features.to(wide), dim=UNIT_LENGTHS[unit_length]).transpose(0, 1).flatten(1)
-        members = shares.detach().to(wide).movedim(1, -1).flatten(0, -2)
-        sums = (vectors @ members).T
-        present = (members > 0).any(dim=0)
-        losses = 1 - F.cosine_similarity(sums, text.detach().to(wide), dim=1)
+    vectors = F.normalize(features, dim=UNIT_LENGTHS[unit_length]).transpose(0, 1).flatten(1)
+    members = shares.detach().to(vectors.dtype).movedim(1, -1).flatten(0, -2)
+    sums = (vectors @ members).T
+    present = (members > 0).any(dim=0)
+    losses = 1 - F.cosine_similarity(sums, text.detach().to(vectors.dtype), dim=1)
     return torch.where(present, losses, 0.0).sum() / present.sum().clamp(min=1)
 
 

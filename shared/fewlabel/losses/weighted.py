@@ -6,8 +6,10 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from fewlabel.conventions.labels import IGNORED
+from fewlabel.conventions.precision import in_float32
 
 
+@in_float32
 def weighted_cross_entropy(logits: Tensor, labels: Tensor, weights: Tensor | None = None) -> Tensor:
     r"""Mean over all voxels of the weighted cross-entropy.
 
@@ -40,6 +42,7 @@ def weighted_cross_entropy(logits: Tensor, labels: Tensor, weights: Tensor | Non
     return per_voxel.mean() if weights is None else (per_voxel * weights[:, 0]).mean()
 
 
+@in_float32
 def weighted_dice(
     logits: Tensor, labels: Tensor, weights: Tensor | None = None, smooth: float = 1e-5, squared: bool = True
 ) -> Tensor:
@@ -74,6 +77,7 @@ def weighted_dice(
     return 1 - dice.mean()
 
 
+@in_float32
 def region_loss(logits: Tensor, labels: Tensor, weights: Tensor) -> Tensor:
     """Half cross-entropy, half Dice, each over a region alone: Bai et al., CVPR 2023, eq. 7-8, for one region.
 

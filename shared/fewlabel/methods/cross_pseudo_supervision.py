@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from fewlabel.conventions.precision import in_float32
 from fewlabel.losses import hard_labels, supervised_loss, without_ignored
 from fewlabel.methods.base import Batch, Method, labeled_part, unlabeled_images
 from fewlabel.networks import NetworkOutput, forward_features, forward_logits
@@ -70,4 +71,10 @@ class CrossPseudoSupervision(Method):
             one, other = first.unlabeled, second.unlabeled
         if not one.numel():
             return first.logits.new_zeros(())
-        return F.cross_entropy(one, hard_labels(other)[:, 0]) + F.cross_entropy(other, hard_labels(one)[:, 0])
+        return _cross_entropy(one, other) + _cross_entropy(other, one)
+
+
+@in_float32
+def _cross_entropy(taught: Tensor, teaching: Tensor) -> Tensor:
+    """Cross-entropy of logits (B, K, *spatial) against the classes of others."""
+    return F.cross_entropy(taught, hard_labels(teaching)[:, 0])

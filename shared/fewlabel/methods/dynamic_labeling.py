@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from fewlabel.conventions.labels import IGNORED
+from fewlabel.conventions.precision import in_float32
 from fewlabel.losses import (
     plain_dice_loss,
     vision_text_consistency,
@@ -146,6 +147,7 @@ class DynamicLabeling(Method):
         projections = [projected for output in outputs if not isinstance(output, Tensor) for projected in output]
         return students[0], students[1], projections
 
+    @in_float32
     def _dynamic(self, first: Tensor, second: Tensor, losses: Tensor) -> Tensor:
         """Return the loss of both students against what they mixed; 0 with a graph without images."""
         if first.numel() == 0:

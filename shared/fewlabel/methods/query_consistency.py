@@ -11,6 +11,7 @@ from monai.losses import DiceCELoss
 from torch import Tensor
 
 from fewlabel.conventions.labels import IGNORED
+from fewlabel.conventions.precision import in_float32
 from fewlabel.losses import CountedLoss, nt_xent
 from fewlabel.losses.similarity import check_temperature
 from fewlabel.methods.base import Batch, Method, labeled_part, unlabeled_images
@@ -100,6 +101,7 @@ class QueryConsistency(Method):
             "query_contrast": self._contrast(log_distribution.float().exp()),
         }
 
+    @in_float32
     def _contrast(self, maps: Tensor) -> Tensor:
         """Return the contrast of maps (2B, K, *spatial), weak views first."""
         weak, strong = maps.flatten(1).chunk(2)
@@ -119,6 +121,7 @@ class QueryConsistency(Method):
         return strong
 
 
+@in_float32
 def distribution_loss(log_distribution: Tensor, label: Tensor) -> Tensor:
     r"""Cross-entropy of a query distribution, at any stride, with the ground truth's.
 

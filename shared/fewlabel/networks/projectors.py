@@ -7,6 +7,7 @@ from collections.abc import Collection, Mapping
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from fewlabel.conventions.precision import in_float32
 from fewlabel.networks.feature_network import FeatureNetwork
 
 
@@ -68,7 +69,13 @@ class ContrastProjector(nn.Module):
         return self._project(self.own_a, features_a), self._project(self.own_b, features_b)
 
     def _project(self, own: nn.Conv2d, features: Tensor) -> Tensor:
-        return F.normalize(_pointwise(self.shared, F.relu(_pointwise(own, features))), dim=1)
+        return _unit_length(_pointwise(self.shared, F.relu(_pointwise(own, features))))
+
+
+@in_float32
+def _unit_length(vectors: Tensor) -> Tensor:
+    """Scale vectors to unit length along their channels; in bfloat16 lengths would be off by up to 0.4 %."""
+    return F.normalize(vectors, dim=1)
 
 
 def _pointwise(convolution: nn.Conv2d, features: Tensor) -> Tensor:

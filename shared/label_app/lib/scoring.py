@@ -72,6 +72,7 @@ class PredictedQuality(ScoringMethod):
         parser.read_config(str(self.path / "configs" / "inference.json"))
         parser["bundle_root"], parser["device"], parser["uncertainty"] = str(self.path), device, True
         parser["dataset"]["data"] = []  # studies come one by one
+        parser["amp"] = "off"  # MONAI Label segments in float32, and a score is of its segmentations
         load_network(parser.get_parsed_content("network"), parser.get_parsed_content("checkpoint"))
         evaluator, preprocessing, postprocessing, second_network = (
             parser.get_parsed_content(key) for key in ("evaluator", "preprocessing", "postprocessing", "second_network")

@@ -72,6 +72,14 @@ def test_a_config_has_the_keys_that_hosts_rely_on(bundle: str, file: str, requir
 
 
 @ONE_OF_EACH_KIND
+def test_one_option_decides_the_precision_of_training_validation_and_inference(bundle: str) -> None:
+    train, inference = (read_json(config(bundle, file)) for file in ("train", "inference"))
+    assert train["amp"] == inference["amp"] == "cuda"
+    parts = [train["train"]["trainer"], train["validate"]["evaluator"], inference["evaluator"]]
+    assert [part["amp"] for part in parts] == ["@amp"] * 3
+
+
+@ONE_OF_EACH_KIND
 def test_handlers_are_literal_dictionaries_since_monai_label_looks_into_them(bundle: str) -> None:
     training = read_json(config(bundle, "train"))
     for handlers in (training["train"]["handlers"], training["validate"]["handlers"]):

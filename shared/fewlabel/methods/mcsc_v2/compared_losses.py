@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from fewlabel.conventions.precision import in_float32
 from fewlabel.losses import anchored_contrastive, local_contrastive, nt_xent
 from fewlabel.losses.similarity import check_temperature
 from fewlabel.methods.mcsc_v2.pixels import Pixels
@@ -83,7 +84,7 @@ class ReCoLoss(nn.Module):
         self, pixels: Pixels, members: Tensor, means: Tensor, number: int, others: list[int]
     ) -> tuple[Tensor, Tensor]:
         """Return keys (m, d) and their labels (m,): many of the classes whose mean is near, few of the others."""
-        near = (means[others] @ means[number] / self.temperature).softmax(dim=0)
+        near = _nearness(means[others], means[number], self.temperature)
         drawn = torch.multinomial(near, self.num_keys, replacement=True)
         counts = drawn.bincount(minlength=len(others)).tolist()
         chosen = []
@@ -92,6 +93,12 @@ class ReCoLoss(nn.Module):
             chosen.append(places[torch.randint(len(places), (count,), device=places.device)])
         indices = torch.cat(chosen)
         return pixels.embed(indices), pixels.labels[indices]
+
+
+@in_float32
+def _nearness(means: Tensor, mean: Tensor, temperature: float) -> Tensor:
+    """Probabilities (m,) of classes with the means (m, d), the higher the nearer to another class's mean (d,)."""
+    return (means @ mean / temperature).softmax(dim=0)
 
 
 class GLCLLoss(nn.Module):

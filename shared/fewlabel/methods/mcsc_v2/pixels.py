@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
 from fewlabel.conventions.labels import IGNORED
+from fewlabel.conventions.precision import in_float32
 from fewlabel.losses import hard_labels
 from fewlabel.networks import ContrastProjector, MixedPass, NetworkOutput
 from fewlabel.sampling import certain_mask, entropy, nearest_pixels
@@ -179,13 +180,13 @@ class Pixels:
 
     def _sums(self, cnn: Tensor, transformer: Tensor, *weights: Tensor) -> Tensor:
         vectors = self.projector(cnn, transformer)
-        with torch.autocast(cnn.device.type, enabled=False):
-            wide = [part.to(torch.promote_types(part.dtype, torch.float32)) for part in vectors]
-            parts = [
-                torch.einsum("bkhw,bdhw->kd", weight.to(part.dtype), part)
-                for weight, part in zip(weights, wide, strict=True)
-            ]
-        return parts[0] + parts[1]
+        return _class_sums(vectors[0], weights[0]) + _class_sums(vectors[1], weights[1])
+
+
+@in_float32
+def _class_sums(vectors: Tensor, weights: Tensor) -> Tensor:
+    """Sums (K, d) of vectors (N, d, H, W) by the members of each class (N, K, H, W)."""
+    return torch.einsum("bkhw,bdhw->kd", weights.to(vectors.dtype), vectors)
 
 
 def _take(maps: Tensor, indices: Tensor) -> Tensor:
