@@ -21,6 +21,7 @@ from fewlabel.methods import (
     MutualConsistency,
     QueryConsistency,
     ReCoLoss,
+    RotationConsistency,
     Supervised,
     UncertaintyAwareMeanTeacher,
 )
@@ -80,6 +81,7 @@ METHODS: dict[str, tuple[int, Callable[[], Method]]] = {
     "uamt": (2, lambda: UncertaintyAwareMeanTeacher(Pixelwise(2))),
     "cps": (2, lambda: CrossPseudoSupervision(Pixelwise(2), Pixelwise(2), teach_labeled=True)),
     "ict": (2, lambda: InterpolationConsistency(Pixelwise(2))),
+    "dct": (2, lambda: RotationConsistency(Pixelwise(2))),
     "mc_net": (3, lambda: MutualConsistency(Decoders(3))),
     "vclipseg": (3, lambda: DynamicLabeling(WithText(3))),
     "vclipseg, labeled images taught": (3, lambda: DynamicLabeling(WithText(3), teach_labeled=True)),
