@@ -83,6 +83,7 @@ METHODS: dict[str, tuple[int, Callable[[], Method]]] = {
     "ict": (2, lambda: InterpolationConsistency(Pixelwise(2))),
     "dct": (2, lambda: RotationConsistency(Pixelwise(2))),
     "mc_net": (3, lambda: MutualConsistency(Decoders(3))),
+    "mc_net_2d": (2, lambda: MutualConsistency(Decoders(2), loss="dice")),
     "vclipseg": (3, lambda: DynamicLabeling(WithText(3))),
     "vclipseg, labeled images taught": (3, lambda: DynamicLabeling(WithText(3), teach_labeled=True)),
     "dk_uxnet": (3, lambda: QueryConsistency(Queries(3))),
