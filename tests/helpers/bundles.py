@@ -89,11 +89,10 @@ KINDS = {
 # what all bundles of a kind share is tested with the shortest of its baselines
 BASELINES = {kind: shortest([bundle for bundle in bundles if is_baseline(bundle)]) for kind, bundles in KINDS.items()}
 ONE_OF_EACH_KIND = pytest.mark.parametrize("bundle", BASELINES.values())
-# what also depends on whether there is a second network is tested with the shortest bundle of each form
-_FORMS = {(kind_of(bundle), has_second_network(bundle)) for bundle in BUNDLES}
-FORMS = sorted(
-    shortest([bundle for bundle in BUNDLES if (kind_of(bundle), has_second_network(bundle)) == form]) for form in _FORMS
-)
+# what also depends on whether there is a second network, with a file of its own or in that of the first, is tested with
+# the shortest bundle of each form
+_FORM_OF = {bundle: (kind_of(bundle), has_second_network(bundle), has_second_weights(bundle)) for bundle in BUNDLES}
+FORMS = sorted(shortest([bundle for bundle in BUNDLES if _FORM_OF[bundle] == form]) for form in set(_FORM_OF.values()))
 # and what depends on the architecture with the shortest bundle of each; that of a rare one in make test-slow
 _NETWORKS = {network_of(bundle) for bundle in BUNDLES}
 NETWORKS = sorted(shortest([bundle for bundle in BUNDLES if network_of(bundle) == network]) for network in _NETWORKS)

@@ -46,6 +46,19 @@ def test_terms_are_the_decoders_dice_and_their_consistency_on_all_images() -> No
     torch.testing.assert_close(terms["consistency"], mutual_consistency(outputs))
 
 
+def test_the_loss_of_the_code_for_slices_is_half_of_ours_and_a_half() -> None:
+    network, data = Twins(), batch()
+    label = data["labeled"]["label"][:, 0]
+    total = 0.0
+    for logits in network.outputs(data["labeled"]["image"]):
+        for k, share in enumerate(logits.softmax(dim=1).detach().unbind(dim=1)):
+            of_class = (label == k).double()
+            overlap = float((share * of_class).sum())
+            total += (1 - overlap / float((share**2).sum() + (of_class**2).sum())) / 2  # the mean over two classes
+    term = MutualConsistency(network, loss="dice")(data)["supervised"]
+    assert float(term) == pytest.approx(2 * (total - 2 * 0.5), abs=1e-5)
+
+
 def test_the_temperature_and_the_stop_of_gradients_are_passed_on() -> None:
     network, data = Twins(), batch()
     images = torch.cat([data["labeled"]["image"], data["unlabeled"]["image"]])
@@ -78,6 +91,8 @@ def test_the_networks_of_the_left_atrium_train_and_every_parameter_learns() -> N
         assert [group["name"] for group in method.parameter_groups(network=0.01)] == ["network"]
 
 
-def test_a_network_with_one_prediction_is_refused() -> None:
+def test_a_network_with_one_prediction_and_an_unknown_loss_are_refused() -> None:
+    with pytest.raises(ValueError, match=r"loss must be one of \('foreground_dice', 'dice'\), got 'dice_ce'"):
+        MutualConsistency(Twins(), loss="dice_ce")
     with pytest.raises(ValueError, match="VNet shows one prediction"):
         MutualConsistency(VNet(channels=2))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -15,6 +16,7 @@ from fewlabel.methods import (
     CertaintyContrast,
     CertaintyGuidedContrastiveLoss,
     CrossPseudoSupervision,
+    InterpolationConsistency,
     MeanTeacher,
     UncertaintyAwareMeanTeacher,
 )
@@ -49,6 +51,11 @@ def cps(**options: Any) -> CrossPseudoSupervision:
     return CrossPseudoSupervision(Pixels(), Pixels(), **options)
 
 
+def ict(**options: Any) -> InterpolationConsistency:
+    torch.manual_seed(0)
+    return InterpolationConsistency(Pixels(), **options)
+
+
 BUILDERS = {"mean_teacher": mean_teacher, "uamt": uamt, "cps": cps}
 
 
@@ -66,9 +73,9 @@ def test_terms_keep_their_names_and_the_supervised_one_sees_the_labeled_images(n
     torch.testing.assert_close(terms["supervised"], torch.stack(losses).sum())
 
 
-@pytest.mark.parametrize("name", ["mean_teacher", "uamt"])
-def test_the_teacher_has_no_gradient_and_averages_its_student_in_closed_form(name: str) -> None:
-    method = BUILDERS[name](decay=0.6)
+@pytest.mark.parametrize("build", [mean_teacher, uamt, ict])
+def test_the_teacher_has_no_gradient_and_averages_its_student_in_closed_form(build: Callable[..., Any]) -> None:
+    method = build(decay=0.6)
     start = [parameter.detach().clone() for parameter in method.network.parameters()]
     batch = make_batch(2, 2)
     seen: list[list[Tensor]] = []
@@ -109,9 +116,10 @@ def test_a_mean_teacher_is_silent_in_the_warm_up_and_where_it_equals_its_student
     assert mean_teacher(noise=0.0)(make_batch(), 0.5)["consistency"] == 0
 
 
+@pytest.mark.parametrize("build", [mean_teacher, ict])
 @pytest.mark.parametrize("mode", ["train", "eval"])
-def test_the_teachers_mode_is_the_methods_choice(mode: str) -> None:
-    method = mean_teacher(teacher_mode=mode).train()
+def test_the_teachers_mode_is_the_methods_choice(build: Callable[..., Any], mode: str) -> None:
+    method = build(teacher_mode=mode).train()
     assert method.network.training
     assert method.teacher.network.training == (mode == "train")
 

@@ -11,9 +11,12 @@ def small(**options: object) -> DecodersUNet:
     return DecodersUNet(num_classes=3, channels=(4, 4, 8), dropout=(0.0,) * 3, norm="instance", **options)
 
 
-def test_with_four_decoders_it_has_the_parameters_of_the_published_network() -> None:
-    network = DecodersUNet(upsamples=("bilinear",) * 4)
-    assert sum(parameter.numel() for parameter in network.parameters()) == 3_713_664
+@pytest.mark.parametrize(
+    ("upsamples", "count"), [(["bilinear"] * 4, 3_713_664), (["bilinear", "transposed"], 2_577_624)]
+)
+def test_it_has_the_parameters_of_the_published_networks(upsamples: list[str], count: int) -> None:
+    network = DecodersUNet(upsamples=upsamples)
+    assert sum(parameter.numel() for parameter in network.parameters()) == count
 
 
 @pytest.mark.parametrize("upsample", ["bilinear", "transposed"])

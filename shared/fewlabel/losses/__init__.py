@@ -16,6 +16,7 @@ from fewlabel.losses.segmentation import (
     hard_labels,
     plain_dice_loss,
     pseudo_label_loss,
+    squared_dice_loss,
     supervised_loss,
 )
 from fewlabel.losses.vision_text import (
@@ -51,6 +52,7 @@ __all__ = [
     "region_contrast",
     "region_loss",
     "sharpen",
+    "squared_dice_loss",
     "supervised_loss",
     "vision_text_consistency",
     "weighted_cross_entropy",

@@ -42,6 +42,11 @@ def pseudo_label_loss() -> DiceLoss:
     return DiceLoss(to_onehot_y=True, softmax=True, squared_pred=True, batch=True, smooth_nr=1e-5, smooth_dr=1e-5)
 
 
+def squared_dice_loss() -> CountedLoss:
+    """Return the Dice half of :func:`supervised_loss`: all classes, squared denominators, over the whole batch."""
+    return CountedLoss(pseudo_label_loss())
+
+
 def foreground_dice_loss(one_hot_labels: bool = False) -> nn.Module:
     """Return the Dice loss of the foreground with plain denominators, as the V-Net studies of left atria have it.
 

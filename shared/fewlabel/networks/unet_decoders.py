@@ -39,9 +39,10 @@ class UNetDecoder(nn.Module):
 class DecodersUNet(nn.Module):
     """The U-Net of :class:`fewlabel.networks.UNet` with two or more decoders.
 
-    With "transposed" and "bilinear" it is MC-Net for slices (Wu et al., "Semi-supervised left atrium segmentation with
-    mutual consistency training", MICCAI 2021, as SSL4MIS has it); with four "bilinear" ones the U-Net of
-    cross-consistency training there, 3,713,664 parameters for four classes (Ouali et al., CVPR 2020).
+    With "bilinear" and "transposed" it is the released MC-Net for slices (Wu et al., "Semi-supervised left atrium
+    segmentation with mutual consistency training", MICCAI 2021), whose encoder and first decoder are the U-Net; with
+    four "bilinear" ones SSL4MIS's U-Net of cross-consistency training (Ouali et al., CVPR 2020), 3,713,664 parameters
+    for four classes.
 
     Args:
         in_channels: channels of the image.
@@ -67,7 +68,7 @@ class DecodersUNet(nn.Module):
         channels: Sequence[int] = (16, 32, 64, 128, 256),
         dropout: Sequence[float] = (0.05, 0.1, 0.2, 0.3, 0.5),
         norm: str = "batch",
-        upsamples: Sequence[str] = ("transposed", "bilinear"),
+        upsamples: Sequence[str] = ("bilinear", "transposed"),
         inference_decoder: int = 0,
     ) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""What the READMEs of mean_teacher and cps add to the method by options: a contrast, dynamic labels."""
+"""What the READMEs of bundles for slices add to the method by options: a contrast, dynamic labels."""
 
 from __future__ import annotations
 
@@ -23,13 +23,14 @@ def added(bundle: str) -> list[dict[str, str]]:
     return [{word[2:]: value for word, value in pairwise(words) if word.startswith("--")} for words in commands]
 
 
-CASES = [(bundle, options) for bundle in ("mean_teacher", "cps") for options in added(bundle)]
+CASES = [(bundle, options) for bundle in ("mean_teacher", "cps", "mc_net_2d") for options in added(bundle)]
 
 
 def test_each_readme_shows_what_can_be_added() -> None:
     found = [(bundle, re.findall(r"methods\.(\w+)", str(options))) for bundle, options in CASES]
     assert found == [
-        ("mean_teacher", ["CertaintyContrast"]), ("cps", ["DynamicLabeling"]), ("cps", ["CertaintyContrast"])
+        ("mean_teacher", ["CertaintyContrast"]), ("cps", ["DynamicLabeling"]), ("cps", ["CertaintyContrast"]),
+        ("mc_net_2d", ["DynamicLabeling"]),
     ]  # fmt: skip
 
 
