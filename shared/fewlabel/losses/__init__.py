@@ -1,6 +1,8 @@
 """Losses: pure functions of tensors, each with a thin module."""
 
+from fewlabel.losses.anatomy import anatomy_loss
 from fewlabel.losses.anchored import AnchoredContrastiveLoss, anchored_contrastive
+from fewlabel.losses.bending import bending_energy
 from fewlabel.losses.consistency import consistency_distance
 from fewlabel.losses.contrastive import BalancedContrastiveLoss, balanced_contrastive
 from fewlabel.losses.cross_teaching import CrossTeachingLoss
@@ -37,8 +39,10 @@ __all__ = [
     "OhemCrossEntropyLoss",
     "RegionContrastLoss",
     "VisionTextConsistencyLoss",
+    "anatomy_loss",
     "anchored_contrastive",
     "balanced_contrastive",
+    "bending_energy",
     "consistency_distance",
     "foreground_dice_loss",
     "hard_labels",

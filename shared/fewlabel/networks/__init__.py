@@ -19,6 +19,7 @@ from fewlabel.networks.feature_network import (
 from fewlabel.networks.mc_net import MCNet
 from fewlabel.networks.mixed_pass import MixedPass, forward_mixed
 from fewlabel.networks.projectors import ContrastProjector, build_projectors
+from fewlabel.networks.registration import RegistrationUNet
 from fewlabel.networks.swin.pretrained import PretrainedReport, load_pretrained_swin
 from fewlabel.networks.swin.swin_unet import SwinUnet
 from fewlabel.networks.unet import UNet
@@ -39,6 +40,7 @@ __all__ = [
     "NetworkOutput",
     "Passes",
     "PretrainedReport",
+    "RegistrationUNet",
     "SwinUnet",
     "UNet",
     "VCLIPSeg",
