@@ -99,7 +99,7 @@ def in_float32(function: Callable[_Arguments, _Result]) -> Callable[_Arguments, 
         first = next(_tensors((*args, *kwargs.values())), None)
         with torch.autocast("cpu" if first is None else first.device.type, enabled=False):
             named = {key: _widened(value) for key, value in kwargs.items()}
-            return function(*(_widened(value) for value in args), **named)  # type: ignore[arg-type]
+            return function(*(_widened(value) for value in args), **named)
 
     return wide
 

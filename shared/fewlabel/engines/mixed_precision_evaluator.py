@@ -29,7 +29,7 @@ class MixedPrecisionEvaluator(SupervisedEvaluator):
         ValueError: ``amp`` is unknown; or ``compile`` or ``amp_kwargs`` is given while the network runs in bfloat16.
     """
 
-    @functools.wraps(SupervisedEvaluator.__init__)
+    @functools.wraps(SupervisedEvaluator.__init__)  # type: ignore[misc]  # configs may give what it takes, no more
     def __init__(self, *args: Any, amp: bool | str = False, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         device = torch.device(self.state.device)
@@ -38,7 +38,7 @@ class MixedPrecisionEvaluator(SupervisedEvaluator):
         if self.amp and (self.compile or self.amp_kwargs):
             raise ValueError('compile and amp_kwargs go with float32 alone: give amp "off", or leave them out')
         if self.amp:
-            self.amp_kwargs = {"dtype": torch.bfloat16}
+            self.amp_kwargs: dict[str, Any] = {"dtype": torch.bfloat16}
 
     def _iteration(self, engine: SupervisedEvaluator, batchdata: Any) -> Any:
         if not self.amp:
