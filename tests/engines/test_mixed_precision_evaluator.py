@@ -20,10 +20,12 @@ class Noting(nn.Module):
         self.layer = nn.Conv2d(1, 1, 1, bias=False)
         nn.init.ones_(self.layer.weight)
         self.dtypes: list[torch.dtype] = []
+        self.modes: list[bool] = []
 
     def forward(self, x: Tensor) -> Tensor:
         result: Tensor = self.layer(x)
         self.dtypes.append(result.dtype)
+        self.modes.append(self.training)
         return result
 
 
@@ -67,7 +69,7 @@ def test_the_network_computes_as_it_is_told_and_all_behind_it_in_float32(
     engine.run()
     [result] = engine.state.output
     assert network.dtypes == [dtype]
-    assert not network.training
+    assert network.modes == [False]
     assert behind == [False]
     assert result["pred"].dtype == torch.float32
     assert result["pred"].eq(found + 257).all()
