@@ -48,8 +48,10 @@ def plain_pixels(loss: Callable[[Pixels], Tensor]) -> Callable[..., Tensor]:
 
 MAPS = (unit(2, 8, 8, 16).movedim(-1, 1), unit(2, 8, 8, 16, seed=1).movedim(-1, 1), (5 * drawn(4, 3, 8, 8)).softmax(1))
 CASES: dict[str, tuple[Callable[..., Any], tuple[Any, ...]]] = {
+    "anatomy_loss": (losses.anatomy_loss, (SHARES, OTHERS.softmax(dim=1), WEIGHTS)),
     "anchored_contrastive": (losses.anchored_contrastive, (unit(5, 16), unit(16), unit(12, 16, seed=1), NUMBERS)),
     "balanced_contrastive": (losses.balanced_contrastive, (unit(12, 16), NUMBERS)),
+    "bending_energy": (losses.bending_energy, (drawn(2, 2, 8, 8),)),
     "consistency_distance": (losses.consistency_distance, (LOGITS, SHARES, WEIGHTS)),
     "foreground_dice_loss": (losses.foreground_dice_loss(), (LOGITS, LABELS)),
     "local_contrastive": (losses.local_contrastive, (unit(1, 12, 16), NUMBERS[None])),
@@ -62,6 +64,7 @@ CASES: dict[str, tuple[Callable[..., Any], tuple[Any, ...]]] = {
     "region_contrast": (losses.region_contrast, (drawn(6, 16), drawn(6, 16, seed=1))),
     "region_loss": (losses.region_loss, (LOGITS, LABELS, WEIGHTS)),
     "sharpen": (losses.sharpen, (SHARES,)),
+    "squared_dice_loss": (losses.squared_dice_loss(), (LOGITS, LABELS)),
     "supervised_loss": (losses.supervised_loss(), (LOGITS, LABELS)),
     "vision_text_consistency": (losses.vision_text_consistency, (drawn(2, 16, 8, 8), LABELS, drawn(3, 16))),
     "weighted_cross_entropy": (losses.weighted_cross_entropy, (LOGITS, LABELS, WEIGHTS)),

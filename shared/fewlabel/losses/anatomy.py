@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from torch import Tensor
 
+from fewlabel.conventions.precision import in_float32
 
+
+@in_float32
 def anatomy_loss(warped: Tensor, fixed: Tensor, counted: Tensor | None = None, smooth: float = 1e-5) -> Tensor:
     r"""Soft Dice loss of two maps of class probabilities, over the pixels of a batch, averaged over all classes.
 

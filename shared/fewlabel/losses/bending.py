@@ -5,7 +5,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from fewlabel.conventions.precision import in_float32
 
+
+@in_float32
 def bending_energy(displacement: Tensor) -> Tensor:
     r"""Mean square of a field's second derivatives, in units of the image, so that it holds at any resolution.
 
