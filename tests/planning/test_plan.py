@@ -43,6 +43,24 @@ def test_rates_optimizer_and_norm_are_those_of_small_json(abdomen, cost):
         assert overlay[key] == template.small[key]
 
 
+def test_the_schedule_of_small_json_is_kept_at_its_size_and_batch_alone(abdomen, cost):
+    template = read_template("supervised")
+    small = (template.small["paper#steps"], template.small["paper#steps_per_epoch"])
+    minutes = (24 + 4 * 4 + 1500 * 0.1) / 60 + 0.1
+    plan = make_plan(abdomen(), template, minutes, lambda _: cost())
+    assert (plan.overlay["paper#steps"], plan.overlay["paper#steps_per_epoch"]) == small
+    assert f"paper#steps 1500: those of small.json, which need 3.1 of {minutes:g} minutes" in str(plan)
+
+    def measure(settings):
+        batch = {setting.key: setting.value for setting in settings}.get("paper#labeled_batch_size", 4)
+        if batch > 2:
+            raise OutOfMemoryError("full")
+        return cost()
+
+    halved = make_plan(abdomen(), template, minutes, measure)
+    assert halved.overlay["paper#steps"] != 1500
+
+
 def test_detail_grows_while_four_thousand_steps_fit(abdomen, cost):
     def measure(settings):
         size = next(setting.value for setting in settings if setting.key == "paper#size")

@@ -40,3 +40,12 @@ def test_minutes_that_hold_no_training_are_refused_with_how_many_would_do(abdome
 def test_unlabeled_volumes_cost_nothing_where_the_method_has_no_use_for_them(abdomen, cost):
     # 9 unlabeled volumes of 0.5 s
     assert fit_schedule(10, abdomen(), cost(), unlabeled=False).overhead == 64 - 9 * 0.5
+
+
+@pytest.mark.parametrize(("minutes", "kept"), [(4.6, False), (4.7, True), (5.6, True), (5.7, False)])
+def test_known_steps_are_kept_where_they_fit_and_little_time_is_left(abdomen, cost, minutes, kept):
+    # 24 s once, 6 validations of 4 s and 2340 steps of 0.1 s are 282 s, or 4.7 minutes; a quarter more are 5.675
+    found = fit_schedule(minutes, abdomen(), cost(), known=(2340, 390))
+    assert found.kept == kept
+    assert (found.steps == 2340) == kept
+    assert 60 * minutes >= found.overhead + found.steps * 0.1

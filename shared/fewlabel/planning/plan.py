@@ -110,7 +110,13 @@ def make_plan(
         if 60 * minutes / larger.step < ENOUGH_STEPS:
             break
         settings, cost, chosen = replaced(settings, *choices[number][1]), larger, number
-    schedule = fit_schedule(minutes, fingerprint, cost, unlabeled=template.value(_BATCHES[1]) > 0)
+    schedule = fit_schedule(
+        minutes,
+        fingerprint,
+        cost,
+        unlabeled=template.value(_BATCHES[1]) > 0,
+        known=_known_schedule(template, settings),
+    )
     return Plan(template, (*settings, *schedule_settings(schedule, minutes, cost)), cost)
 
 
@@ -176,6 +182,15 @@ def _shrunk(choices: Sequence[tuple[int, list[Setting]]], chosen: int, steps: fl
 
 def _shortened(setting: Setting) -> Setting:
     return replace(setting, reason=f"{setting.reason}; more would leave fewer than {FEWEST_STEPS} steps")
+
+
+def _known_schedule(template: Template, settings: Sequence[Setting]) -> tuple[int, int] | None:
+    """Steps, and steps per epoch, of `small.json`, where inputs and batches are as large as there."""
+    planned = {setting.key: setting.value for setting in settings}
+    sizes = [key for key in ("paper#size", *_BATCHES) if key in template.small]
+    if any(planned.get(key, template.small[key]) != template.small[key] for key in sizes):
+        return None
+    return template.value("paper#steps"), template.value("paper#steps_per_epoch")
 
 
 def _measured(settings: list[Setting], template: Template, measure: Measure) -> tuple[list[Setting], StepCost]:
