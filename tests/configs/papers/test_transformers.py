@@ -32,7 +32,7 @@ def test_cs_unet_takes_the_place_of_swin_unet_by_one_override(bundle: str) -> No
 
 
 def test_the_networks_of_cross_teaching_have_the_published_sizes() -> None:
-    parser = workflow("cts", "train", **{"settings": {"size": 224, "norm": "batch"}}).parser
+    parser = workflow("cts", "train", **{"settings": {"size": 224, "norm": "batch", "embed_dim": 96}}).parser
     for name, expected in (("network_def", 1_813_764), ("transformer_def", 27_168_420)):
         network = parser.get_parsed_content(name)
         assert sum(parameter.numel() for parameter in network.parameters()) == expected
