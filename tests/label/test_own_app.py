@@ -137,7 +137,7 @@ def test_unlabeled_studies_train_are_scored_and_the_most_doubtful_one_comes_next
     assert server.log.count("going on from") == 2
     assert "step 3/3" in server.log
     assert all((models / file).read_bytes() != content for file, content in old.items())
-    note = {"size": 64, "norm": "instance", "num_classes": 2, "in_channels": 1, "slice_axis": "auto"}
+    note = {"size": 64, "norm": "instance", "num_classes": 2, "in_channels": 1, "slice_axis": "auto", "embed_dim": 96}
     note["intensity"] = {"mode": "minmax", "low": None, "high": None}
     assert json.loads((models / "model.json").read_text()) == note
     assert not np.array_equal(server.segment("mcsc", names[1], tmp_path).dataobj, before.dataobj)
