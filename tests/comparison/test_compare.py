@@ -105,6 +105,24 @@ def test_tables_are_written_again_from_the_csv_files_alone(tmp_path: Path, comma
     assert files(kept) == WRITTEN
 
 
+def test_new_runs_keep_the_rows_of_runs_whose_folders_are_gone(tmp_path: Path, commands: FakeCommands) -> None:
+    compare(tmp_path / "out", GRID, commands=commands)
+    rows = {name: (tmp_path / "out" / name).read_text().splitlines() for name in ("runs.csv", "scores.csv")}
+    kept = tmp_path / "kept"
+    kept.mkdir()
+    for name in ("runs.csv", "scores.csv", "comparison.json"):
+        shutil.copy(tmp_path / "out" / name, kept)
+    compare(kept, only=KEYS[1], commands=commands)
+    compare(kept, report_only=True)
+    for name, before in rows.items():
+        after = (kept / name).read_text().splitlines()
+        assert len(after) == len(before)
+        again = "mine,cts,3,0,"
+        assert {row for row in after if not row.startswith(again)} == {
+            row for row in before if not row.startswith(again)
+        }
+
+
 def test_scores_of_test_cases_lie_beside_those_of_validation(tmp_path: Path, commands: FakeCommands) -> None:
     compare(tmp_path / "out", GRID, commands=commands)
     page = compare(tmp_path / "out", GRID, split="test", commands=commands)

@@ -11,7 +11,14 @@ from typing import Any
 from fewlabel.atomic import atomic_write
 from fewlabel.comparison.runs.records import RUNS
 from fewlabel.comparison.runs.run import Run
-from fewlabel.comparison.tables.collect import RUN_COLUMNS, SCORE_COLUMNS, collect, read_csv, write_csv
+from fewlabel.comparison.tables.collect import (
+    RUN_COLUMNS,
+    SCORE_COLUMNS,
+    collect,
+    read_csv,
+    rows_of_absent_runs,
+    write_csv,
+)
 from fewlabel.comparison.tables.markdown import to_markdown
 from fewlabel.comparison.tables.page import to_html
 from fewlabel.comparison.tables.picture import lift_picture, svg
@@ -49,7 +56,7 @@ class Comparison:
     def write_tables(self, split: str) -> Path:
         """Write CSV files, Markdown, HTML and the picture of what has ended so far; return the Markdown file.
 
-        Where the folders of the runs are not at hand, everything is made from the CSV files.
+        Of runs whose folders are not at hand, what the CSV files hold is kept.
 
         Raises:
             FileNotFoundError: there are neither runs nor CSV files.
@@ -59,8 +66,12 @@ class Comparison:
         files = {name: self.out / f"{name}{suffix}.csv" for name in ("runs", "scores")}
         if (self.out / RUNS).is_dir():
             ended, scored = collect(self.out, self.runs, split)
-            write_csv(files["scores"], SCORE_COLUMNS, scored)
-            write_csv(files["runs"], RUN_COLUMNS, ended)
+            earlier = {
+                name: rows_of_absent_runs(files[name], columns, self.out, self.runs)
+                for name, columns in (("runs", RUN_COLUMNS), ("scores", SCORE_COLUMNS))
+            }
+            write_csv(files["scores"], SCORE_COLUMNS, [*earlier["scores"], *scored])
+            write_csv(files["runs"], RUN_COLUMNS, [*earlier["runs"], *ended])
         elif not all(file.is_file() for file in files.values()):
             raise FileNotFoundError(
                 f"{self.out} has neither a folder {RUNS} nor {' and '.join(file.name for file in files.values())}; "

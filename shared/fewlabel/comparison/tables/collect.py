@@ -51,6 +51,28 @@ def collect(out: Path, runs: Sequence[Run], split: str) -> tuple[list[Row], list
     return ended, scores
 
 
+def rows_of_absent_runs(file: Path, columns: Sequence[str], out: Path, runs: Sequence[Run]) -> list[Row]:
+    """Return the rows of a CSV file that belong to runs whose folders are not at hand, as text.
+
+    Args:
+        file: the CSV file of one split, which need not be there.
+        columns: its columns.
+        out: the comparison's folder.
+        runs: the runs that may be in the file.
+
+    Raises:
+        ValueError: the file has other columns.
+    """
+    if not file.is_file():
+        return []
+    absent = {
+        (run.dataset, run.method, _labeled(run), str(run.seed))
+        for run in runs
+        if not RunFolder(out, run.key).path.is_dir()
+    }
+    return [row for row in read_csv(file, columns, numbers=()) if tuple(row[key] for key in RUN_KEYS[:-1]) in absent]
+
+
 def _labeled(run: Run) -> str:
     return "all" if run.labeled_cases is None else str(run.labeled_cases)
 
