@@ -65,7 +65,10 @@ def test_killed_and_started_again_it_repeats_nothing_that_was_finished(tmp_path:
     killed.wait()
     before = {key: (out / "runs" / key / "train.json").stat().st_mtime_ns for key in KEYS[:2]}
     compare(out, GRID, commands=commands)
-    assert commands.calls() == [KEYS[0], KEYS[1], KEYS[2], f"{KEYS[2]} hangs", f"{KEYS[2]} resume", KEYS[3]]
+    calls = commands.calls()
+    assert calls[:4] == [*KEYS[:3], f"{KEYS[2]} hangs"]
+    # A killed comparison's run may hold its folder a moment longer: the next run is then begun first.
+    assert sorted(calls[4:]) == sorted([f"{KEYS[2]} resume", KEYS[3]])
     assert before == {key: (out / "runs" / key / "train.json").stat().st_mtime_ns for key in KEYS[:2]}
     assert "| 3 | cts | 2 |" in (out / "compare.md").read_text()
 
