@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from fewlabel.conventions.labels import REGISTERED_LABEL
 from fewlabel.networks import Averaged
 
 Batch = Mapping[str, Mapping[str, Any] | None]
@@ -111,3 +112,18 @@ def unlabeled_images(batch: Batch) -> Tensor | None:
     if not isinstance(image, torch.Tensor):
         raise ValueError(f"unlabeled images must be one tensor (U, C, *spatial), got {type(image).__name__}")
     return image
+
+
+def registered_labels(batch: Batch) -> Tensor:
+    """Return the labels (U, 1, *spatial) that registration brought to the unlabeled half of a batch.
+
+    Raises:
+        ValueError: there are none.
+    """
+    labels = (batch.get("unlabeled") or {}).get(REGISTERED_LABEL)
+    if not isinstance(labels, torch.Tensor):
+        raise ValueError(
+            f"the unlabeled half of the batch has no {REGISTERED_LABEL!r}: register the scans first, see "
+            "fewlabel.registration, or train without registered labels"
+        )
+    return labels.as_subclass(Tensor).long()

@@ -14,9 +14,9 @@ from fewlabel.networks.feature_network import (
     drop_channels,
     forward_features,
     forward_logits,
-    predict_classes,
 )
 from fewlabel.networks.mc_net import MCNet
+from fewlabel.networks.mean_of_two import MeanOfTwo
 from fewlabel.networks.mixed_pass import MixedPass, forward_mixed
 from fewlabel.networks.projectors import ContrastProjector, build_projectors
 from fewlabel.networks.registration import RegistrationUNet
@@ -36,6 +36,7 @@ __all__ = [
     "EncoderDecoder",
     "FeatureNetwork",
     "MCNet",
+    "MeanOfTwo",
     "MixedPass",
     "NetworkOutput",
     "Passes",
@@ -55,6 +56,5 @@ __all__ = [
     "forward_logits",
     "forward_mixed",
     "load_pretrained_swin",
-    "predict_classes",
     "update_averaged",
 ]

@@ -103,13 +103,6 @@ def drop_channels(maps: Sequence[Tensor], probability: float) -> list[Tensor]:
     return [drop(one, probability, training=True) for one in maps]
 
 
-@torch.no_grad()
-def predict_classes(network: FeatureNetwork, images: Tensor) -> Tensor:
-    """Return a network's most probable classes (B, 1, *spatial) of images (B, C, *spatial), without a gradient."""
-    logits = network.head(network.features(images.as_subclass(Tensor))[1])
-    return logits.argmax(dim=1, keepdim=True)
-
-
 def check_passes(passes: str) -> Passes:
     """Return a valid value of ``passes``.
 

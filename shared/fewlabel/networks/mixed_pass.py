@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 
 from fewlabel.mixing import MixedHalves, mix_halves
-from fewlabel.networks.feature_network import FeatureNetwork, NetworkOutput, forward_features, predict_classes
+from fewlabel.networks.feature_network import FeatureNetwork, NetworkOutput, forward_features
 from fewlabel.sampling import largest_components
 
 
@@ -22,6 +23,8 @@ class MixedPass:
         labels_of_first: truth where a voxel comes from a labeled image, elsewhere the classes that the first network
             gave the image before it was mixed, (N, 1, *spatial).
         labels_of_second: the same with the second network's classes.
+        unmixed_of_first: output of the first network for the images before they were mixed, without a gradient.
+        unmixed_of_second: the same of the second network.
     """
 
     first: NetworkOutput
@@ -29,6 +32,8 @@ class MixedPass:
     mixed: MixedHalves
     labels_of_first: Tensor
     labels_of_second: Tensor
+    unmixed_of_first: NetworkOutput
+    unmixed_of_second: NetworkOutput
 
 
 def forward_mixed(
@@ -38,6 +43,7 @@ def forward_mixed(
     unlabeled: Tensor,
     mixing: str,
     largest_component: bool = True,
+    keep_labeled: bool = False,
 ) -> MixedPass:
     """Label the unlabeled images with both networks, mix, and run both over the mixed images.
 
@@ -48,10 +54,13 @@ def forward_mixed(
         unlabeled: images (U, C, *spatial).
         mixing: "cut_mix" or "copy_paste", see :func:`fewlabel.mixing.mix_halves`.
         largest_component: of each class in the networks' labels, keep the largest connected component alone.
+        keep_labeled: show the networks the labeled images too before they are mixed.
     """
     image, truth = labeled[0].as_subclass(Tensor), labeled[1].as_subclass(Tensor).long()
     mixed = mix_halves(mixing, image, unlabeled.as_subclass(Tensor))
-    labels_of_first, labels_of_second = predict_classes(first, unlabeled), predict_classes(second, unlabeled)
+    shown = image if keep_labeled else image[:0]
+    unmixed = [_without_gradient(network, shown, unlabeled) for network in (first, second)]
+    labels_of_first, labels_of_second = (output.unlabeled.argmax(dim=1, keepdim=True) for output in unmixed)
     output_of_first = forward_features(first, mixed.images, None, "joint")
     output_of_second = forward_features(second, mixed.images, None, "joint")
     if largest_component:
@@ -64,4 +73,10 @@ def forward_mixed(
         mixed,
         mixed.labels(truth, labels_of_first),
         mixed.labels(truth, labels_of_second),
+        *unmixed,
     )
+
+
+@torch.no_grad()
+def _without_gradient(network: FeatureNetwork, labeled: Tensor, unlabeled: Tensor) -> NetworkOutput:
+    return forward_features(network, labeled, unlabeled.as_subclass(Tensor), "joint")

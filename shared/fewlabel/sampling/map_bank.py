@@ -55,6 +55,11 @@ class MapBank(nn.Module):
     def __contains__(self, key: tuple[str, int]) -> bool:
         return key in self._entries
 
+    @property
+    def channels(self) -> int:
+        """Length of a feature, 0 while the bank is empty."""
+        return next((len(feature_map) for feature_map, _ in self._entries.values()), 0)
+
     def keys(self) -> list[tuple[str, int]]:
         """Return ``(volume, slice)`` of each map, from oldest to newest."""
         return list(self._entries)

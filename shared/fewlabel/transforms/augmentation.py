@@ -12,6 +12,7 @@ from monai.data import MetaTensor
 from monai.transforms import MapTransform, Randomizable
 from numpy.typing import NDArray
 
+from fewlabel.conventions.labels import LABEL_KEYS
 from fewlabel.parsing import parse_arguments
 
 Matrix = NDArray[np.float64]
@@ -33,7 +34,8 @@ class SliceAugmentationd(Randomizable, MapTransform):
 
     Args:
         size: rows and columns of the result.
-        keys: ``image`` is interpolated linearly and ``label`` by the nearest neighbor; a missing key is passed over.
+        keys: images are interpolated linearly, those of :data:`fewlabel.conventions.labels.LABEL_KEYS` by the nearest
+            neighbor; a missing key is passed over.
         angle: largest rotation in degrees.
         flips: whether slices may be turned by 90 degrees and mirrored. Without, those slices are rotated.
         released_resize: interpolate images by the nearest neighbor, as the released SSL4MIS and MCSC code does.
@@ -52,7 +54,7 @@ class SliceAugmentationd(Randomizable, MapTransform):
     def __init__(
         self,
         size: Sequence[int],
-        keys: Sequence[str] = ("image", "label"),
+        keys: Sequence[str] = ("image", *LABEL_KEYS),
         angle: float = 20.0,
         flips: bool = True,
         released_resize: bool = False,
@@ -90,7 +92,7 @@ class SliceAugmentationd(Randomizable, MapTransform):
             values = torch.as_tensor(out[key])
             # plain tensors inside: MONAI's geometry tracking costs more than all the arithmetic
             pixels = values.as_subclass(torch.Tensor)
-            nearest = key == "label" or self.released_resize
+            nearest = key in LABEL_KEYS or self.released_resize
             if grid is not None:
                 result = _sample(pixels, grid, nearest)
             else:

@@ -11,6 +11,7 @@ import torch
 from monai.data import MetaTensor
 from monai.transforms import MapTransform, Randomizable
 
+from fewlabel.conventions.labels import LABEL_KEYS
 from fewlabel.parsing import parse_arguments
 from fewlabel.transforms.strong.geometry import Matrix, Resampling, draw_change
 from fewlabel.transforms.strong.intensities import change_intensities
@@ -55,8 +56,8 @@ class StrongAugmentationd(Randomizable, MapTransform):
         for key in keys:
             values = torch.as_tensor(out[key])
             # plain tensors inside: MONAI's geometry tracking costs more than all the arithmetic
-            result = resample(values.as_subclass(torch.Tensor), nearest=key == "label")
-            if key != "label":
+            result = resample(values.as_subclass(torch.Tensor), nearest=key in LABEL_KEYS)
+            if key not in LABEL_KEYS:
                 result = result if result.is_floating_point() else result.float()
                 result = change_intensities(result, self.R, self.strengths, self.spacing)
             before = values.affine.numpy() if isinstance(values, MetaTensor) else np.eye(4)
@@ -83,8 +84,8 @@ class StrongSliceAugmentationd(StrongAugmentationd):
 
     Args:
         size: rows and columns of the result.
-        keys: ``label`` is interpolated by the nearest neighbor and keeps its values, others are images, interpolated
-            linearly; a missing key is passed over.
+        keys: those of :data:`fewlabel.conventions.labels.LABEL_KEYS` are interpolated by the nearest neighbor and keep
+            their values, others are images, interpolated linearly; a missing key is passed over.
         flips: mirror along each axis, with probability 1/2.
         strengths: limits and probabilities.
 
@@ -101,7 +102,7 @@ class StrongSliceAugmentationd(StrongAugmentationd):
     def __init__(
         self,
         size: Sequence[int],
-        keys: Sequence[str] = ("image", "label"),
+        keys: Sequence[str] = ("image", *LABEL_KEYS),
         flips: bool = False,
         strengths: Strengths | None = None,
     ) -> None:
@@ -123,8 +124,8 @@ class StrongPatchAugmentationd(StrongAugmentationd):
     Args:
         size: voxels of the patch along each axis.
         spacing: millimeters between voxels along each axis, of volume and patch; None for equal ones.
-        keys: ``label`` is interpolated by the nearest neighbor and keeps its values, others are images, interpolated
-            linearly; a missing key is passed over.
+        keys: those of :data:`fewlabel.conventions.labels.LABEL_KEYS` are interpolated by the nearest neighbor and keep
+            their values, others are images, interpolated linearly; a missing key is passed over.
         flips: mirror along the first axis, with probability 1/2.
         strengths: limits and probabilities.
 
@@ -141,7 +142,7 @@ class StrongPatchAugmentationd(StrongAugmentationd):
         self,
         size: Sequence[int],
         spacing: Sequence[float] | None = None,
-        keys: Sequence[str] = ("image", "label"),
+        keys: Sequence[str] = ("image", *LABEL_KEYS),
         flips: bool = False,
         strengths: Strengths | None = None,
     ) -> None:
