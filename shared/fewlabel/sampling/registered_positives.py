@@ -31,7 +31,7 @@ class RegisteredPositives(nn.Module):
     these (eq. 6.12). The bank is :class:`fewlabel.sampling.MapBank`; the thesis keeps a fifth of the training slices.
 
     Args:
-        correspondences: of the training volumes, as :class:`fewlabel.registration.Registrations`.
+        correspondences: of the training volumes.
         geometry: of the training volumes.
         capacity: maps that the bank keeps.
         max_volumes: of the volumes j that could serve, draw at most so many for each slice; the mean over a random
