@@ -54,7 +54,7 @@ def test_augmented_slices_find_and_keep_their_places() -> None:
     turned = torch.eye(4)
     turned[:2, :2] = torch.tensor([[0.0, -1.0], [1.0, 0.0]])
     turned[:2, 3] = torch.tensor([63.0, 0.0])  # (r, c) of the turned image is (63 - c, r) on disk
-    positives.push("b", 1, turned, 4, torch.stack(list(places_map(1).transpose(1, 2).flip(2)[[0, 1, 2]])))
+    positives.push("b", 1, turned, 4, places_map(1).transpose(1, 2).flip(2))
     features, counts = positives.find("a", 1, torch.eye(4), 4, torch.tensor([[3, 4]]))
 
     assert counts.tolist() == [1]

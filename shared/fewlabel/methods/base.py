@@ -123,7 +123,7 @@ def registered_labels(batch: Batch) -> Tensor:
     labels = (batch.get("unlabeled") or {}).get(REGISTERED_LABEL)
     if not isinstance(labels, torch.Tensor):
         raise ValueError(
-            f"the unlabeled half of the batch has no {REGISTERED_LABEL!r}: register the scans first, see "
-            "fewlabel.registration, or train without registered labels"
+            f"the unlabeled half of the batch has no {REGISTERED_LABEL!r}: give unlabeled items the labels that "
+            "registration brought them, or train without registered labels"
         )
     return labels.as_subclass(Tensor).long()

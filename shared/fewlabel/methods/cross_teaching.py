@@ -62,8 +62,8 @@ class CrossTeaching(Method):
         if unlabeled is not None and self.mixing != "none":
             halves = (labeled["image"], labeled["label"])
             found = forward_mixed(self.cnn, self.transformer, halves, unlabeled, self.mixing, self.largest_component)
-            labels = (found.labels_of_second, found.labels_of_first)  # crossed
-            return self._cross_teaching.mixed(found.first.logits, found.second.logits, labels, found.mixed.labeled)
+            logits = (found.first.logits, found.second.logits)
+            return self._cross_teaching.mixed(*logits, found.crossed_labels, found.mixed.labeled)
         cnn = forward_features(self.cnn, labeled["image"], unlabeled, self.passes)
         transformer = forward_features(self.transformer, labeled["image"], unlabeled, self.passes)
         terms: dict[str, Tensor] = self._cross_teaching(cnn.logits, transformer.logits, labeled["label"])

@@ -138,7 +138,7 @@ class MCSC(Method):
 
     def _mixed(self, labeled: tuple[Tensor, Tensor], unlabeled: Tensor, progress: float) -> dict[str, Tensor]:
         found = forward_mixed(self.cnn, self.transformer, labeled, unlabeled, self.mixing, self.largest_component)
-        crossed = (found.labels_of_second, found.labels_of_first)
+        crossed = found.crossed_labels
         labels = torch.cat(crossed if self.cross_labels else crossed[::-1])
         if progress < self.warmup:
             labels = labels.masked_fill(~found.mixed.labeled.repeat(2, *[1] * (labels.ndim - 1)), IGNORED)

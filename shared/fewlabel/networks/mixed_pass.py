@@ -35,6 +35,11 @@ class MixedPass:
     unmixed_of_first: NetworkOutput
     unmixed_of_second: NetworkOutput
 
+    @property
+    def crossed_labels(self) -> tuple[Tensor, Tensor]:
+        """What the first and what the second network is to learn where they teach each other."""
+        return self.labels_of_second, self.labels_of_first
+
 
 def forward_mixed(
     first: FeatureNetwork,

@@ -15,6 +15,7 @@ from fewlabel.methods import (
     CrossTeaching,
     MeanTeacher,
     RegisteredContrast,
+    Supervised,
     WithRegistration,
 )
 from fewlabel.networks import MeanOfTwo
@@ -91,7 +92,6 @@ def test_mixed_registered_labels_count_where_a_pixel_is_from_an_unlabeled_image(
 
 def test_the_prediction_is_the_mean_of_both_logits_and_both_are_trained_once() -> None:
     network = mean_of_two()
-    network.forward_first = network.first
     method = CCTR(network)
     image = torch.rand(1, 1, 8, 8)
     logits = [student.head(student.features(image)[1]) for student in (network.first, network.second)]
@@ -151,8 +151,6 @@ def _trained(base: Any) -> list[str]:
 
 
 def test_a_contrast_of_a_single_network_is_refused() -> None:
-    from fewlabel.methods import Supervised
-
     network = PixelNetwork(3)
     with pytest.raises(ValueError, match="Supervised has one network, and a contrast needs two"):
         WithRegistration(Supervised(network), contrast=RegisteredContrast(network, network, stride=2))

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from fewlabel.conventions.labels import IGNORED
-from fewlabel.losses import CrossTeachingLoss, hard_labels, region_loss, supervised_loss
+from fewlabel.losses import CrossTeachingLoss, region_loss, supervised_loss
 from fewlabel.methods.base import Batch, Method, labeled_part, registered_labels, unlabeled_images
 from fewlabel.methods.cct_r.registered_contrast import ContrastedImages, RegisteredContrast, image_numbers
 from fewlabel.mixing import check_mixing
@@ -80,7 +80,7 @@ class CCTR(Method):
         if self.registered:
             terms |= self._registered(batch, cnn, transformer)
         if self.contrast is not None:
-            terms["contrastive"] = self.contrast(_whole(cnn, transformer, label), batch)
+            terms["contrastive"] = self.contrast(ContrastedImages.of_whole(cnn, transformer, label), batch)
         return terms
 
     def _registered(self, batch: Batch, cnn: NetworkOutput, transformer: NetworkOutput) -> dict[str, Tensor]:
@@ -99,9 +99,9 @@ class CCTR(Method):
         found = forward_mixed(
             self.cnn, self.transformer, halves, unlabeled, self.mixing, self.largest_component, keep_labeled
         )
-        labels = (found.labels_of_second, found.labels_of_first)  # crossed
         labeled = found.mixed.labeled
-        terms: dict[str, Tensor] = self._cross_teaching.mixed(found.first.logits, found.second.logits, labels, labeled)
+        logits = (found.first.logits, found.second.logits)
+        terms: dict[str, Tensor] = self._cross_teaching.mixed(*logits, found.crossed_labels, labeled)
         if self.registered:
             truth = torch.full_like(label.as_subclass(Tensor).long(), IGNORED)
             registered = found.mixed.labels(truth, registered_labels(batch))
@@ -112,16 +112,6 @@ class CCTR(Method):
             unmixed = (found.unmixed_of_first, found.unmixed_of_second)
             terms["contrastive"] = self.contrast(_of_mixed(found, len(label), len(unlabeled)), batch, unmixed)
         return terms
-
-
-def _whole(first: NetworkOutput, second: NetworkOutput, label: Tensor) -> ContrastedImages:
-    return ContrastedImages(
-        first,
-        second,
-        torch.cat([label.long(), hard_labels(first.unlabeled)]),
-        torch.cat([label.long(), hard_labels(second.unlabeled)]),
-        image_numbers(0, len(first.logits), first.logits),
-    )
 
 
 def _of_mixed(found: MixedPass, count: int, others: int) -> ContrastedImages:

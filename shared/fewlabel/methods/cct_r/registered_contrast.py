@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from fewlabel.conventions.labels import IGNORED
-from fewlabel.losses import anchored_contrastive
+from fewlabel.losses import anchored_contrastive, hard_labels
 from fewlabel.losses.similarity import check_temperature
 from fewlabel.methods.base import Batch, labeled_part
 from fewlabel.networks import FeatureNetwork, NetworkOutput, build_projectors
@@ -37,6 +37,19 @@ class ContrastedImages:
     labels_of_first: Tensor
     labels_of_second: Tensor
     origins: Tensor
+
+    @classmethod
+    def of_whole(cls, first: NetworkOutput, second: NetworkOutput, label: Tensor) -> ContrastedImages:
+        """Return those of a batch that was not mixed.
+
+        Args:
+            first: the first network's output for the batch, labeled images first.
+            second: the second one's.
+            label: labels (B, 1, H, W) of the labeled images.
+        """
+        truth = label.as_subclass(Tensor).long()
+        labels = [torch.cat([truth, hard_labels(output.unlabeled)]) for output in (first, second)]
+        return cls(first, second, labels[0], labels[1], image_numbers(0, len(first.logits), first.logits))
 
 
 def image_numbers(first: int, count: int, like: Tensor) -> Tensor:
@@ -126,15 +139,22 @@ class RegisteredContrast(nn.Module):
         """
         vectors = self._project(images.first, images.second)
         members, flat = self._members(images, vectors)
-        places = _places(vectors, nearest_pixels(images.origins, (self.stride, self.stride)))
         chosen = [sample_mask(column, self.num_anchors) for column in members.T]
         negatives = [flat[sample_mask(column, self.num_negatives)] for column in members.T]
-        slices = [] if self.positives is None else _slices(batch)
+        registered: Sequence[tuple[Tensor, Tensor] | None] = [None] * self.num_classes
+        if self.positives is not None:
+            slices = _slices(batch)
+            places = _places(vectors, nearest_pixels(images.origins, (self.stride, self.stride)))
+            if self.positives.bank.channels:
+                # of all classes at once, so that each slice is followed to other patients once
+                both = _find(self.positives, torch.cat(chosen), places, slices, self.stride)
+                counts = [len(own) for own in chosen]
+                registered = list(zip(*(torch.split(part, counts) for part in both), strict=True))
+            _store(self.positives, slices, vectors if unmixed is None else self._project_unmixed(*unmixed), self.stride)
         losses = [
-            self._of_class(number, flat, members[:, number], own, negatives, self._registered(own, places, slices))
+            self._of_class(number, flat, members[:, number], own, negatives, registered[number])
             for number, own in enumerate(chosen)
         ]
-        self._store(slices, vectors if unmixed is None else self._project_unmixed(*unmixed))
         return torch.stack(losses).sum() / self.num_classes
 
     def _project(self, first: NetworkOutput, second: NetworkOutput) -> Tensor:
@@ -177,29 +197,6 @@ class RegisteredContrast(nn.Module):
         alike = keys.new_zeros(len(keys), dtype=torch.long)  # all keys count alike, whatever their class
         return anchored_contrastive(vectors[chosen], positives, keys, alike, self.temperature, balanced=False)
 
-    def _registered(self, chosen: Tensor, places: Tensor, slices: list[_Slice]) -> tuple[Tensor, Tensor] | None:
-        """Return registered features (a, d) of anchors, and whether there are any (a,); None if there are none."""
-        if self.positives is None or not self.positives.bank.channels:
-            return None
-        origins = places[chosen, 0]
-        features = torch.zeros(len(chosen), self.positives.bank.channels, device=chosen.device)
-        found = torch.zeros(len(chosen), dtype=torch.bool, device=chosen.device)
-        for number in set(origins.tolist()):
-            own = (origins == number).nonzero()[:, 0]
-            one = slices[number]
-            means, counts = self.positives.find(one.volume, one.index, one.affine, self.stride, places[chosen[own], 1:])
-            features[own] = means
-            found[own] = counts > 0
-        return features, found
-
-    @torch.no_grad()
-    def _store(self, slices: list[_Slice], vectors: Tensor) -> None:
-        if self.positives is None:
-            return
-        both = F.normalize(torch.stack(vectors.detach().float().chunk(2)).mean(dim=0), dim=1)
-        for one, feature_map in zip(slices, both, strict=True):
-            self.positives.push(one.volume, one.index, one.affine, self.stride, feature_map)
-
 
 @dataclass(frozen=True)
 class _Slice:
@@ -231,3 +228,26 @@ def _places(vectors: Tensor, origins: Tensor) -> Tensor:
     columns = torch.arange(width, device=vectors.device)[None].expand(len(vectors), height, width)
     both = origins[:, 0].repeat(2, 1, 1)
     return torch.stack([both.long(), rows, columns], dim=-1).flatten(0, -2)
+
+
+def _find(
+    positives: RegisteredPositives, chosen: Tensor, places: Tensor, slices: Sequence[_Slice], stride: int
+) -> tuple[Tensor, Tensor]:
+    """Return registered features (a, d) of anchors, and whether there are any (a,)."""
+    origins = places[chosen, 0]
+    features = torch.zeros(len(chosen), positives.bank.channels, device=chosen.device)
+    found = torch.zeros(len(chosen), dtype=torch.bool, device=chosen.device)
+    for number in set(origins.tolist()):
+        own = (origins == number).nonzero()[:, 0]
+        one = slices[number]
+        means, counts = positives.find(one.volume, one.index, one.affine, stride, places[chosen[own], 1:])
+        features[own] = means
+        found[own] = counts > 0
+    return features, found
+
+
+@torch.no_grad()
+def _store(positives: RegisteredPositives, slices: Sequence[_Slice], vectors: Tensor, stride: int) -> None:
+    both = F.normalize(torch.stack(vectors.detach().float().chunk(2)).mean(dim=0), dim=1)
+    for one, feature_map in zip(slices, both, strict=True):
+        positives.push(one.volume, one.index, one.affine, stride, feature_map)

@@ -7,9 +7,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from fewlabel.losses import hard_labels, supervised_loss
+from fewlabel.losses import supervised_loss
 from fewlabel.methods.base import Batch, Method, labeled_part, registered_labels, unlabeled_images
-from fewlabel.methods.cct_r.registered_contrast import ContrastedImages, RegisteredContrast, image_numbers
+from fewlabel.methods.cct_r.registered_contrast import ContrastedImages, RegisteredContrast
 from fewlabel.networks import Averaged, NetworkOutput, forward_features
 from fewlabel.parsing import parse_arguments
 
@@ -71,9 +71,8 @@ class WithRegistration(Method):
             terms["registered"] = self._registered(batch, [outputs[name] for name in self._students])
         if self.contrast is not None:
             first, second = list(outputs.values())[:2]
-            numbers = image_numbers(0, len(first.logits), first.logits)
-            images = ContrastedImages(first, second, _labels(first, batch), _labels(second, batch), numbers)
-            terms["contrastive"] = self.contrast(images, batch)
+            label: Tensor = labeled_part(batch)["label"]
+            terms["contrastive"] = self.contrast(ContrastedImages.of_whole(first, second, label), batch)
         return terms
 
     def _seen(self) -> dict[str, nn.Module]:
@@ -91,8 +90,3 @@ class WithRegistration(Method):
             return students[0].logits.new_zeros(())
         labels = registered_labels(batch)
         return torch.stack([self._supervised(student.unlabeled, labels) for student in students]).sum()
-
-
-def _labels(output: NetworkOutput, batch: Batch) -> Tensor:
-    truth = labeled_part(batch)["label"].as_subclass(Tensor).long()
-    return torch.cat([truth, hard_labels(output.unlabeled)])

@@ -116,7 +116,7 @@ class MCSCv2(Method):
         self._check(found.first)
         guide = build_mixed_guidance(found, self.uncertain_fraction * (1 - progress), self.cross_labels)
         contrast = contrast_scales(found.first, found.second, guide, self.projectors, self.contrastive_losses)
-        crossed = (found.labels_of_second, found.labels_of_first)
+        crossed = found.crossed_labels
         terms = self._cross_teaching.mixed(found.first.logits, found.second.logits, crossed, found.mixed.labeled)
         return {**terms, "contrastive": contrast}
 

@@ -7,13 +7,14 @@ from collections.abc import Sequence
 from monai.transforms import Compose, MapTransform, RandFlipd, RandSpatialCropd, SpatialPadd
 
 from fewlabel.conventions.augmentation import is_strong
+from fewlabel.conventions.labels import LABEL_KEYS
 from fewlabel.parsing import parse_arguments
 from fewlabel.transforms.augmentation import SliceAugmentationd
 from fewlabel.transforms.strong.augmentation import StrongPatchAugmentationd, StrongSliceAugmentationd
 from fewlabel.transforms.strong.strengths import Strengths
 from fewlabel.transforms.turns import RandTurnd
 
-_KEYS = ("image", "label")
+_KEYS = ("image", *LABEL_KEYS)
 
 
 @parse_arguments
