@@ -21,6 +21,7 @@ from fewlabel.methods import (
     UncertaintyAwareMeanTeacher,
 )
 from fewlabel.methods.base import Method
+from fewlabel.mixing import cut_mix
 from helpers.pixel_networks import OneClass, PixelNetwork, make_batch
 
 
@@ -96,8 +97,9 @@ def test_the_teacher_has_no_gradient_and_averages_its_student_in_closed_form(bui
         torch.testing.assert_close(found, value)
 
 
-def test_a_mean_teacher_equals_its_literal_formula() -> None:
-    method = mean_teacher(noise=0.5, noise_limit=0.1)
+@pytest.mark.parametrize("mixing", ["none", "cut_mix"])
+def test_a_mean_teacher_equals_its_literal_formula(mixing: str) -> None:
+    method = mean_teacher(noise=0.5, noise_limit=0.1, mixing=mixing)
     with torch.no_grad():
         next(iter(method.network.parameters())).add_(0.5)  # student and teacher differ
     batch = make_batch(2, 3)
@@ -105,9 +107,27 @@ def test_a_mean_teacher_equals_its_literal_formula() -> None:
     term = method(batch, 0.5)["consistency"]
     torch.manual_seed(7)
     image = batch["unlabeled"]["image"]
+    boxes = boxes_like(image, mixing)
     noise = (0.5 * torch.randn(image.shape)).clamp(-0.1, 0.1)
-    student, teacher = method.network(image).softmax(1), method.teacher.network(image + noise).softmax(1)
+    student = method.network(with_boxes_of_the_next(image, boxes)).softmax(1)
+    teacher = with_boxes_of_the_next(method.teacher.network(image + noise).softmax(1), boxes)
     torch.testing.assert_close(term, ((student - teacher) ** 2).mean())
+
+
+def boxes_like(images: Tensor, mixing: str) -> Tensor:
+    """Where each image shows the next one, (B, 1, H, W) bool."""
+    if mixing == "none":
+        return torch.zeros_like(images, dtype=torch.bool)
+    boxes = ~cut_mix(len(images), tuple(images.shape[2:])).mask
+    assert boxes.any()
+    return boxes
+
+
+def with_boxes_of_the_next(values: Tensor, boxes: Tensor) -> Tensor:
+    mixed = values.clone()
+    for number, row, column in boxes[:, 0].nonzero().tolist():
+        mixed[number, :, row, column] = values[(number + 1) % len(values), :, row, column]
+    return mixed
 
 
 def test_a_mean_teacher_is_silent_in_the_warm_up_and_where_it_equals_its_student() -> None:
@@ -124,10 +144,11 @@ def test_the_teachers_mode_is_the_methods_choice(build: Callable[..., Any], mode
     assert method.teacher.network.training == (mode == "train")
 
 
+@pytest.mark.parametrize("mixing", ["none", "cut_mix"])
 @pytest.mark.parametrize("two_classes", [False, True])
 @pytest.mark.parametrize("progress", [0.0, 0.4, 1.0])
-def test_uamt_equals_its_literal_formula(two_classes: bool, progress: float) -> None:
-    method = uamt(dropout=0.4, two_classes=two_classes, passes=3)
+def test_uamt_equals_its_literal_formula(two_classes: bool, progress: float, mixing: str) -> None:
+    method = uamt(dropout=0.4, two_classes=two_classes, passes=3, mixing=mixing)
     with torch.no_grad():
         for parameter in method.network.parameters():
             parameter.mul_(1.5)
@@ -139,15 +160,17 @@ def test_uamt_equals_its_literal_formula(two_classes: bool, progress: float) -> 
     torch.manual_seed(7)
     term = method(batch, progress)["consistency"]
     torch.manual_seed(7)
+    boxes = boxes_like(image, mixing)
     noisy = lambda: image + (0.1 * torch.randn(image.shape)).clamp(-0.2, 0.2)  # noqa: E731  drawn as the method does
-    target = method.teacher.network(noisy()).softmax(1)
+    target = with_boxes_of_the_next(method.teacher.network(noisy()).softmax(1), boxes)
     mean = sum(method.teacher.network(noisy()).softmax(1) for _ in range(3)) / 3
     classes = 2 if two_classes else 4
     threshold = (0.75 + 0.25 * math.exp(-5 * (1 - progress) ** 2)) * math.log(classes)
-    student = method.network(image).softmax(1)
+    student = method.network(with_boxes_of_the_next(image, boxes)).softmax(1)
     total, count = 0.0, 0
     for number, row, column in torch.cartesian_prod(torch.arange(2), torch.arange(8), torch.arange(8)).tolist():
-        probabilities = mean[number, :, row, column]
+        origin = (number + 1) % 2 if boxes[number, 0, row, column] else number
+        probabilities = mean[origin, :, row, column]
         if float(-(probabilities * probabilities.log()).sum()) < threshold:
             total += float(((student - target)[number, :, row, column] ** 2).sum())
             count += 1
@@ -252,6 +275,9 @@ def test_mcsc_v2s_contrast_can_be_added_and_trains_projectors_and_students_alone
         (mean_teacher, {"warmup": 2.0}, "warmup is a share"),
         (mean_teacher, {"noise": -1.0}, "noise and noise_limit must be 0 or more"),
         (mean_teacher, {"decay": 1.0}, r"decay must be in \[0, 1\)"),
+        (mean_teacher, {"mixing": "copy_paste"}, "mixing must be one of"),
+        (mean_teacher, {"mixing": "cut_mix", "contrast": nn.Identity()}, "contrast compares both networks pixel by"),
+        (uamt, {"mixing": "mixup"}, "mixing must be one of"),
         (uamt, {"passes": 0}, "passes must be at least 1"),
         (uamt, {"noise_limit": -1.0}, "noise and noise_limit"),
     ],

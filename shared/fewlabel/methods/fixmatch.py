@@ -116,10 +116,7 @@ class FixMatch(Method):
         """Return a strong view with boxes of the next image's, its labels and where they count."""
         strong = strong_view(weak)
         mixture = cut_mix(len(weak), tuple(weak.shape[2:]), self.mixed).to(weak.device)
-        images, _ = mixture.images(strong, strong.roll(-1, dims=0))
-        labels, _ = mixture.labels(pseudo, pseudo.roll(-1, dims=0))
-        counts, _ = mixture.labels(confident, confident.roll(-1, dims=0))
-        return images, labels, counts
+        return mixture.with_next(strong), mixture.with_next(pseudo), mixture.with_next(confident)
 
     def _features(self, weak: Tensor, pseudo: Tensor, confident: Tensor) -> Tensor:
         if self.feature_dropout is None:

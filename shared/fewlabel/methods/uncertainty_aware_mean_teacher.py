@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from fewlabel.losses import consistency_distance, supervised_loss
 from fewlabel.methods.base import Batch, Method, labeled_part, unlabeled_images
+from fewlabel.mixing import MIXINGS_AMONG_UNLABELED, check_mixing, mix_among
 from fewlabel.networks import Averaged, forward_logits
 from fewlabel.parsing import parse_arguments
 from fewlabel.sampling import entropy
@@ -38,6 +39,7 @@ class UncertaintyAwareMeanTeacher(Method):
         noise: standard deviation of the noise on the teacher's images.
         noise_limit: largest noise.
         two_classes: take log 2 and the factor 2 whatever the number of classes, as the released code for slices does.
+        mixing: "none", or "cut_mix" as in :class:`fewlabel.methods.MeanTeacher`; what counts is mixed as images are.
 
     Raises:
         ValueError: an argument is out of range.
@@ -52,6 +54,7 @@ class UncertaintyAwareMeanTeacher(Method):
         noise: float = 0.1,
         noise_limit: float = 0.2,
         two_classes: bool = False,
+        mixing: str = "none",
     ) -> None:
         super().__init__()
         if passes < 1:
@@ -63,20 +66,24 @@ class UncertaintyAwareMeanTeacher(Method):
         self.noise = noise
         self.noise_limit = noise_limit
         self.two_classes = two_classes
+        self.mixing = check_mixing(mixing, kinds=MIXINGS_AMONG_UNLABELED)
         self._supervised = supervised_loss()
 
     def forward(self, batch: Batch, progress: float = 0.0) -> dict[str, Tensor]:
         """Return the loss terms, see :meth:`Method.forward`."""
         labeled = labeled_part(batch)
         unlabeled = unlabeled_images(batch)
-        student = forward_logits(self.network, labeled["image"], unlabeled)
+        mix = mix_among(self.mixing, unlabeled)
+        seen = None if unlabeled is None else mix(unlabeled)
+        student = forward_logits(self.network, labeled["image"], seen)
         supervised = self._supervised(student.labeled, labeled["label"])
         if unlabeled is None:
             return {"supervised": supervised, "consistency": supervised.new_zeros(())}
-        target = self._noisy_probabilities(unlabeled)
-        mask = (self._uncertainty(unlabeled) < self._threshold(target.shape[1], progress)).float()
+        target = mix(self._noisy_probabilities(unlabeled))
+        certain = self._uncertainty(unlabeled) < self._threshold(target.shape[1], progress)
+        mask = mix(certain.float()[:, None])
         divisor = 2 if self.two_classes else None
-        consistency = consistency_distance(student.unlabeled, target, mask[:, None], divisor)
+        consistency = consistency_distance(student.unlabeled, target, mask, divisor)
         return {"supervised": supervised, "consistency": consistency}
 
     def _noisy_probabilities(self, images: Tensor) -> Tensor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -10,6 +11,7 @@ from torch import Tensor
 from fewlabel.mixing.mixture import Mixture, copy_paste, cut_mix
 
 MIXINGS = ("none", "cut_mix", "copy_paste")
+MIXINGS_AMONG_UNLABELED = ("none", "cut_mix")
 
 
 @dataclass(frozen=True)
@@ -69,17 +71,41 @@ def mix_halves(
     return MixedHalves(_mixed(kind, mixture, labeled, unlabeled), _mixed(kind, mixture, *origins), mixture, kind)
 
 
-def check_mixing(kind: str, passes: str = "joint") -> str:
+def check_mixing(kind: str, passes: str = "joint", kinds: tuple[str, ...] = MIXINGS) -> str:
     """Return a valid value of ``mixing``.
+
+    Args:
+        kind: the value.
+        passes: of the networks.
+        kinds: what a method knows.
 
     Raises:
         ValueError: it is unknown, or the halves of a batch are to go through the networks separately.
     """
-    if kind not in MIXINGS:
-        raise ValueError(f"mixing must be one of {MIXINGS}, got {kind!r}")
+    if kind not in kinds:
+        raise ValueError(f"mixing must be one of {kinds}, got {kind!r}")
     if kind != "none" and passes == "separate":
         raise ValueError(f'mixing {kind!r} needs passes "joint": mixed images are neither labeled nor unlabeled')
     return kind
+
+
+def mix_among(kind: str, images: Tensor | None) -> Callable[[Tensor], Tensor]:
+    """Draw how the images of a batch are mixed among themselves.
+
+    Args:
+        kind: "none" or "cut_mix", see :func:`fewlabel.mixing.cut_mix`; each image gets a box of the next one.
+        images: (B, C, *spatial); without any nothing is drawn.
+
+    Returns:
+        What mixes these images, and any maps (B, K, *spatial) that belong to them.
+    """
+    if kind == "none" or images is None or len(images) == 0:
+        return _as_they_are
+    return cut_mix(len(images), tuple(images.shape[2:])).to(images.device).with_next
+
+
+def _as_they_are(images: Tensor) -> Tensor:
+    return images
 
 
 def _mixed(kind: str, mixture: Mixture, of_labeled: Tensor, of_unlabeled: Tensor) -> Tensor:

@@ -52,6 +52,16 @@ class Mixture:
             return torch.where(taken, first, second), torch.where(taken, second, first)
         return mask * first + (1 - mask) * second, mask * second + (1 - mask) * first
 
+    def with_next(self, values: Tensor) -> Tensor:
+        """Mix each image of a batch (B, C, *spatial) with the next one, and the last with the first.
+
+        Where the mask is binary, label maps and weights too.
+
+        Raises:
+            ValueError: the batch differs in shape from the mask.
+        """
+        return self.images(values, values.roll(-1, dims=0))[0]
+
     def labels(self, first: Tensor, second: Tensor) -> tuple[Tensor, Tensor]:
         """Mix label maps (B, 1, *spatial) of class indices as the images are mixed.
 

@@ -10,6 +10,8 @@ import torch.nn.functional as F
 from monai.networks.blocks import Convolution
 from torch import Tensor, nn
 
+from fewlabel.networks.dk_uxnet.depthwise import DepthwiseConv3d
+
 
 class ChannelNorm(nn.Module):
     """LayerNorm over the channels of each voxel.
@@ -46,7 +48,7 @@ class UXBlock(nn.Module):
 
     def __init__(self, channels: int, layer_scale: float = 1e-6) -> None:
         super().__init__()
-        self.spatial = nn.Conv3d(channels, channels, kernel_size=7, padding=3, groups=channels)
+        self.spatial = DepthwiseConv3d(channels, 7)
         self.norm = ChannelNorm(channels)
         self.expand = nn.Conv3d(channels, 4 * channels, kernel_size=1, groups=channels)
         self.reduce = nn.Conv3d(4 * channels, channels, kernel_size=1, groups=channels)

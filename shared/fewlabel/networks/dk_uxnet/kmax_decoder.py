@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from fewlabel.layers import kmax_attention
+from fewlabel.networks.dk_uxnet.depthwise import DepthwiseConv3d
 
 EPSILON = 1e-3
 
@@ -69,7 +70,7 @@ class MaskPredictor(nn.Module):
 
     def __init__(self, pixel_channels: int, query_channels: int, width: int, embedding: int, momentum: float) -> None:
         super().__init__()
-        depthwise = nn.Conv3d(pixel_channels, pixel_channels, 5, padding=2, groups=pixel_channels, bias=False)
+        depthwise = DepthwiseConv3d(pixel_channels, 5, bias=False)
         nn.init.kaiming_normal_(depthwise.weight)
         self.pixels = nn.Sequential(
             depthwise,
