@@ -26,5 +26,7 @@ class DepthwiseConv3d(nn.Conv3d):
         """(B, C, D, H, W) -> the same shape, on CPUs in the precision of the weights."""
         if x.device.type == "cpu":
             with torch.autocast("cpu", enabled=False):
-                return self._conv_forward(x.to(self.weight.dtype), self.weight, self.bias)
-        return self._conv_forward(x, self.weight, self.bias)
+                widened: Tensor = self._conv_forward(x.to(self.weight.dtype), self.weight, self.bias)
+            return widened
+        y: Tensor = self._conv_forward(x, self.weight, self.bias)
+        return y
