@@ -113,3 +113,9 @@ def test_the_environment_has_this_package_and_the_number_of_threads() -> None:
     there = environment(3)
     assert there["PYTHONPATH"].split(os.pathsep)[0] == str(Path(fewlabel.__file__).parents[1])
     assert {there[name] for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")} == {"3"}
+
+
+def test_a_process_that_was_waited_for_as_a_signal_came_is_stopped_without_an_error(tmp_path: Path) -> None:
+    process = start(tmp_path, "pass")
+    os.waitpid(process._process.pid, 0)
+    process.stop()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import os
 import signal
@@ -73,10 +74,11 @@ class LoggedProcess:
         """End the process, which may first tidy up for some seconds."""
         self._process.terminate()
         until = time.monotonic() + patience
-        while self.poll() is None:
-            if time.monotonic() > until:
-                self._process.kill()
-            time.sleep(0.02)
+        with contextlib.suppress(ChildProcessError):  # a signal can come just when it has been waited for
+            while self.poll() is None:
+                if time.monotonic() > until:
+                    self._process.kill()
+                time.sleep(0.02)
 
     def reason(self, ended: Ended) -> str:
         """Return why the process failed: the last line it printed, or the signal that ended it."""
